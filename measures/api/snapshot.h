@@ -1,0 +1,93 @@
+// Snapshot: what a measure may see of one trained model without running it. Plain float32 arrays as a PyTorch
+// `state_dict` names and shapes them, plus the layers they form. Knows neither LibTorch nor files.
+#pragma once
+
+#include <any>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gapbench {
+
+/// One saved array with its final and, where known, initial values, row-major float32.
+struct Array {
+  std::string name;                 ///< the state_dict key, for example "layers.0.weight"
+  std::vector<std::int64_t> shape;  ///< as in PyTorch; {} is a scalar
+  std::span<const float> final;     ///< prod(shape) values after training
+  std::span<const float> init;      ///< prod(shape) values before training; empty where unknown
+};
+
+enum class LayerKind { dense, conv };
+
+/// One weight layer. Weights are dense [outputs, inputs] or conv [outputs, inputs, kernel_height, kernel_width] (groups 1).
+struct Layer {
+  LayerKind kind = LayerKind::dense;
+  std::size_t weight = 0;           ///< index into Snapshot::arrays()
+  std::optional<std::size_t> bias;  ///< index into Snapshot::arrays(), shape [outputs]
+  // Geometry of a convolution; all 1 or 0 for a dense layer.
+  std::int64_t input_height = 1, input_width = 1;  ///< spatial size of this layer's own input
+  std::int64_t stride = 1, padding = 0;            ///< both directions
+};
+
+/// The memo: intermediates that several measures share, computed at most once per model (design: evaluate once, derive
+/// many). Not thread-safe: one thread measures one snapshot.
+class Memo {
+ public:
+  /// The value stored under `key`; calls make() the first time. One key always carries one type.
+  template <class Make>
+  const auto& get(const std::string& key, Make&& make) {
+    using Value = std::decay_t<decltype(make())>;
+    auto it = entries_.find(key);
+    if (it == entries_.end()) it = entries_.emplace(key, std::any(std::in_place_type<Value>, make())).first;
+    return *std::any_cast<Value>(&it->second);
+  }
+
+ private:
+  std::map<std::string, std::any> entries_;
+};
+
+class Snapshot {
+ public:
+  /// `storage` keeps the memory alive that the arrays point into.
+  Snapshot(std::string model_id, std::vector<Array> arrays, std::vector<Layer> layers, std::int64_t train_size,
+           std::int64_t classes, std::shared_ptr<const void> storage = nullptr)
+      : model_id_(std::move(model_id)),
+        arrays_(std::move(arrays)),
+        layers_(std::move(layers)),
+        train_size_(train_size),
+        classes_(classes),
+        storage_(std::move(storage)) {}
+
+  const std::string& model_id() const { return model_id_; }
+  /// Every saved array: weights, biases and (later) batch-norm statistics, in network order.
+  const std::vector<Array>& arrays() const { return arrays_; }
+  /// Weight layers in network order, input first.
+  const std::vector<Layer>& layers() const { return layers_; }
+  const Array& weight(const Layer& layer) const { return arrays_[layer.weight]; }
+  /// Number m of training samples; 0 where unknown.
+  std::int64_t train_size() const { return train_size_; }
+  std::int64_t classes() const { return classes_; }
+  /// True when every array has its initial values.
+  bool has_init() const {
+    for (const Array& a : arrays_)
+      if (a.init.size() != a.final.size()) return false;
+    return true;
+  }
+  Memo& memo() const { return memo_; }
+
+ private:
+  std::string model_id_;
+  std::vector<Array> arrays_;
+  std::vector<Layer> layers_;
+  std::int64_t train_size_;
+  std::int64_t classes_;
+  std::shared_ptr<const void> storage_;
+  mutable Memo memo_;
+};
+
+}  // namespace gapbench
