@@ -1,5 +1,6 @@
-// Errors people meet. Each message names the thing, what was allowed, and what to do next; main() turns the class into
-// the exit code. Our own bugs throw InternalError. Numerical outcomes are not errors: see outcome.h.
+// Errors people meet. Each message names the thing, what was allowed, and what to do next; main() turns the
+// class into the exit code. Our own bugs throw InternalError. Numerical outcomes are not errors: see
+// outcome.h.
 #pragma once
 
 #include <stdexcept>

@@ -1,4 +1,5 @@
-// The measure contract: one number per model with a declared sign. One measure = one file that returns a Measure.
+// The measure contract: one number per model with a declared sign. One measure = one file that returns a
+// Measure.
 #pragma once
 
 #include <string_view>
@@ -12,8 +13,8 @@ namespace gapbench {
 /// What the source predicts: plus = a larger value goes with a larger generalisation gap.
 enum class Sign { plus, minus, none };
 
-/// What a measure reads. The registry sweep test proves it: a measure must give a value when just these are at hand and
-/// `not-applicable` when one of them is missing.
+/// What a measure reads. The registry sweep test proves it: a measure must give a value when just these are
+/// at hand and `not-applicable` when one of them is missing.
 enum Needs : unsigned {
   needs_weights = 1u << 0,
   needs_init = 1u << 1,
@@ -27,11 +28,13 @@ enum Needs : unsigned {
 /// Transformations of the weights that leave the value unchanged; the sweep test applies each of them.
 enum Invariance : unsigned {
   invariant_none = 0,
-  invariant_unit_permutation = 1u << 0,  ///< permuting hidden units, with the next layer's inputs permuted alike
-  invariant_layer_scale = 1u << 1,       ///< multiplying each whole weight array by its own positive constant
-  invariant_unit_scale = 1u << 2,        ///< multiplying each output unit's weight vector by its own positive constant
-  invariant_relu_rescaling = 1u << 3,    ///< scaling one layer by c > 0 and the next by 1/c (biases along)
-  invariant_bias = 1u << 4,              ///< any change of the biases
+  invariant_unit_permutation =
+      1u << 0,                      ///< permuting hidden units, with the next layer's inputs permuted alike
+  invariant_layer_scale = 1u << 1,  ///< multiplying each whole weight array by its own positive constant
+  invariant_unit_scale =
+      1u << 2,  ///< multiplying each output unit's weight vector by its own positive constant
+  invariant_relu_rescaling = 1u << 3,  ///< scaling one layer by c > 0 and the next by 1/c (biases along)
+  invariant_bias = 1u << 4,            ///< any change of the biases
 };
 
 struct MeasureInfo {

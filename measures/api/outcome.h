@@ -1,5 +1,5 @@
-// What a measure returns: a finite number, or a status with the reason why there is none. Never NaN, never a zero that
-// means "empty", no exception for "not applicable".
+// What a measure returns: a finite number, or a status with the reason why there is none. Never NaN, never a
+// zero that means "empty", no exception for "not applicable".
 #pragma once
 
 #include <cmath>
@@ -14,13 +14,15 @@ class Outcome {
  public:
   enum class Status {
     ok,              ///< value() is a finite number
-    not_applicable,  ///< the measure is not defined for this kind of model (no convolution, no initial weights, ...)
+    not_applicable,  ///< the measure is not defined for this kind of model (no convolution, no initial
+                     ///< weights, ...)
     undefined,       ///< the formula has no finite value here (zero norm, correlation 1, ...)
     not_converged,   ///< an iteration or a search ended without meeting its stopping rule
     failed,          ///< the computation broke; the reason says how
   };
 
-  /// A finite value. A value that is not finite becomes `undefined`, so no NaN or infinity can leave a measure.
+  /// A finite value. A value that is not finite becomes `undefined`, so no NaN or infinity can leave a
+  /// measure.
   static Outcome value(double v) {
     if (!std::isfinite(v)) return undefined("the formula gave a value that is not finite");
     Outcome o(Status::ok, {});
@@ -38,7 +40,8 @@ class Outcome {
   static Outcome not_converged(std::string reason) { return {Status::not_converged, std::move(reason)}; }
   static Outcome failed(std::string reason) { return {Status::failed, std::move(reason)}; }
 
-  /// The same value, marked as the bound at which a search stopped: rank statistics treat such values as tied.
+  /// The same value, marked as the bound at which a search stopped: rank statistics treat such values as
+  /// tied.
   Outcome as_censored(std::string reason) && {
     censored_ = true;
     reason_ = std::move(reason);
@@ -66,11 +69,16 @@ class Outcome {
 /// The status as files spell it: "ok", "not-applicable", "undefined", "not-converged", "failed".
 constexpr std::string_view to_string(Outcome::Status status) {
   switch (status) {
-    case Outcome::Status::ok: return "ok";
-    case Outcome::Status::not_applicable: return "not-applicable";
-    case Outcome::Status::undefined: return "undefined";
-    case Outcome::Status::not_converged: return "not-converged";
-    case Outcome::Status::failed: return "failed";
+    case Outcome::Status::ok:
+      return "ok";
+    case Outcome::Status::not_applicable:
+      return "not-applicable";
+    case Outcome::Status::undefined:
+      return "undefined";
+    case Outcome::Status::not_converged:
+      return "not-converged";
+    case Outcome::Status::failed:
+      return "failed";
   }
   return "failed";
 }

@@ -1,5 +1,6 @@
-// Probe: what gives a measure losses, logits and gradients of a model on its training set. The zoo implements it on its
-// engine; a measure never sees how a network is run. Evaluation mode, no augmentation, fixed sample order.
+// Probe: what gives a measure losses, logits and gradients of a model on its training set. The zoo implements
+// it on its engine; a measure never sees how a network is run. Evaluation mode, no augmentation, fixed sample
+// order.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,14 @@ class Probe {
   /// Logits of the unperturbed model, row-major [samples, classes], computed once and kept.
   virtual std::span<const float> logits() = 0;
 
-  /// One network of a stack: a full set of parameters in the order and the shapes of Snapshot::arrays(), concatenated.
+  /// One network of a stack: a full set of parameters in the order and the shapes of Snapshot::arrays(),
+  /// concatenated.
   using Parameters = std::span<const float>;
   /// Mean cross-entropy (nats) over all samples for each of K parameter sets, evaluated as one stack.
   /// Throws InternalError when a set has the wrong length. Cost: K forward passes over the data.
   virtual std::vector<double> mean_losses(std::span<const Parameters> stack) = 0;
-  /// Gradient of the mean cross-entropy at the given parameters, in the same concatenated order (0 for buffers).
+  /// Gradient of the mean cross-entropy at the given parameters, in the same concatenated order (0 for
+  /// buffers).
   virtual std::vector<float> mean_gradient(Parameters parameters) = 0;
 };
 

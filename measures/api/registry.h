@@ -1,5 +1,5 @@
-// The list of all measures. Filled by a function that CMake generates from gapbench_measure(...) lines, not by static
-// initialisers, so that no linker can drop one.
+// The list of all measures. Filled by a function that CMake generates from gapbench_measure(...) lines, not
+// by static initialisers, so that no linker can drop one.
 #pragma once
 
 #include <span>
@@ -20,7 +20,8 @@ class Registry {
   /// Throws InputError that names the nearest id.
   const Measure& at(std::string_view id) const;
   /// Measures that match any of the patterns (`*` and `?`; "pbc", "wc-*"), in registration order, each once.
-  /// A pattern that matches nothing throws InputError with the nearest id. No pattern at all selects every measure.
+  /// A pattern that matches nothing throws InputError with the nearest id. No pattern at all selects every
+  /// measure.
   std::vector<const Measure*> select(std::span<const std::string> patterns) const;
 
  private:

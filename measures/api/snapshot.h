@@ -24,7 +24,8 @@ struct Array {
 
 enum class LayerKind { dense, conv };
 
-/// One weight layer. Weights are dense [outputs, inputs] or conv [outputs, inputs, kernel_height, kernel_width] (groups 1).
+/// One weight layer. Weights are dense [outputs, inputs] or conv [outputs, inputs, kernel_height,
+/// kernel_width] (groups 1).
 struct Layer {
   LayerKind kind = LayerKind::dense;
   std::size_t weight = 0;           ///< index into Snapshot::arrays()
@@ -34,8 +35,8 @@ struct Layer {
   std::int64_t stride = 1, padding = 0;            ///< both directions
 };
 
-/// The memo: intermediates that several measures share, computed at most once per model (design: evaluate once, derive
-/// many). Not thread-safe: one thread measures one snapshot.
+/// The memo: intermediates that several measures share, computed at most once per model (design: evaluate
+/// once, derive many). Not thread-safe: one thread measures one snapshot.
 class Memo {
  public:
   /// The value stored under `key`; calls make() the first time. One key always carries one type.
@@ -54,8 +55,8 @@ class Memo {
 class Snapshot {
  public:
   /// `storage` keeps the memory alive that the arrays point into.
-  Snapshot(std::string model_id, std::vector<Array> arrays, std::vector<Layer> layers, std::int64_t train_size,
-           std::int64_t classes, std::shared_ptr<const void> storage = nullptr)
+  Snapshot(std::string model_id, std::vector<Array> arrays, std::vector<Layer> layers,
+           std::int64_t train_size, std::int64_t classes, std::shared_ptr<const void> storage = nullptr)
       : model_id_(std::move(model_id)),
         arrays_(std::move(arrays)),
         layers_(std::move(layers)),

@@ -25,7 +25,8 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
-/// The valid name nearest to `name`, or an empty string when none is within a third of its length (at least 2).
+/// The valid name nearest to `name`, or an empty string when none is within a third of its length (at least
+/// 2).
 template <class Names>
 std::string nearest_name(std::string_view name, const Names& valid) {
   std::string best;
@@ -40,11 +41,13 @@ std::string nearest_name(std::string_view name, const Names& valid) {
   return best;
 }
 
-/// Ends an "unknown X" message: "; did you mean 'Y'?" where a near name exists, then the list of all valid names.
+/// Ends an "unknown X" message: "; did you mean 'Y'?" where a near name exists, then the list of all valid
+/// names.
 template <class Names>
 std::string suggestion(std::string_view name, const Names& valid) {
   std::string text;
-  if (const std::string near = nearest_name(name, valid); !near.empty()) text = "; did you mean '" + near + "'?";
+  if (const std::string near = nearest_name(name, valid); !near.empty())
+    text = "; did you mean '" + near + "'?";
   text += " (valid:";
   for (const auto& candidate : valid) text += " " + std::string(candidate);
   return text + ")";

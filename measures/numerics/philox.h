@@ -1,6 +1,6 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011). The n-th number of a stream is a pure function of (key, stream, n), so no result depends on thread count,
-// order or shard. std only.
+// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
+// as 1, 2, 3", SC 2011). The n-th number of a stream is a pure function of (key, stream, n), so no result
+// depends on thread count, order or shard. std only.
 //
 //   RandomStream noise(random_key(model_id, "dropout"), step);
 //   double u = noise.uniform();        // [0, 1)
@@ -19,7 +19,8 @@
 namespace gapbench {
 
 /// The Philox4x32-10 block function: four 32-bit words from a 128-bit counter and a 64-bit key.
-constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                                  std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
@@ -31,7 +32,8 @@ constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c
   return counter;
 }
 
-/// 64-bit FNV-1a of two texts with a separator: the key of a stream, from for example a model id and a purpose.
+/// 64-bit FNV-1a of two texts with a separator: the key of a stream, from for example a model id and a
+/// purpose.
 constexpr std::uint64_t random_key(std::string_view owner, std::string_view purpose) {
   std::uint64_t hash = 14695981039346656037ull;
   const auto mix = [&hash](unsigned char byte) { hash = (hash ^ byte) * 1099511628211ull; };
@@ -41,8 +43,8 @@ constexpr std::uint64_t random_key(std::string_view owner, std::string_view purp
   return hash;
 }
 
-/// The numbers of one (key, stream) pair in order. Satisfies UniformRandomBitGenerator, yet the distributions of <random>
-/// differ between standard libraries: use the members, which do not.
+/// The numbers of one (key, stream) pair in order. Satisfies UniformRandomBitGenerator, yet the distributions
+/// of <random> differ between standard libraries: use the members, which do not.
 class RandomStream {
  public:
   using result_type = std::uint32_t;
@@ -91,7 +93,8 @@ class RandomStream {
   /// Shuffles [first, last) in place (Fisher and Yates). At most 2^32 - 1 items.
   template <class Iterator>
   void shuffle(Iterator first, Iterator last) {
-    for (auto n = last - first; n > 1; --n) std::swap(first[n - 1], first[below(static_cast<std::uint32_t>(n))]);
+    for (auto n = last - first; n > 1; --n)
+      std::swap(first[n - 1], first[below(static_cast<std::uint32_t>(n))]);
   }
 
  private:

@@ -16,7 +16,8 @@ class TemporaryDir {
  public:
   TemporaryDir() {
     std::string pattern = (std::filesystem::temp_directory_path() / "gapbench-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder: " + pattern);
+    if (mkdtemp(pattern.data()) == nullptr)
+      throw std::runtime_error("cannot make a temporary folder: " + pattern);
     path_ = pattern;
   }
   ~TemporaryDir() {

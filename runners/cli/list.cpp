@@ -1,0 +1,198 @@
+// gapbench list and gapbench describe: what there is, and what one thing is.
+#include <fmt/format.h>
+
+#include <functional>
+#include <memory>
+
+#include "measures/api/error.h"
+#include "measures/api/registry.h"
+#include "measures/api/suggest.h"
+#include "runners/cli/context.h"
+#include "runners/stages/shipped_specs.h"
+#include "zoo/data/dataset.h"
+
+namespace gapbench::cli {
+
+namespace {
+
+using nlohmann::json;
+
+char sign_text(Sign sign) {
+  return sign == Sign::plus ? '+' : sign == Sign::minus ? '-' : '0';
+}
+
+json needs_json(unsigned needs) {
+  static constexpr std::pair<unsigned, const char*> names[] = {
+      {needs_weights, "weights"},         {needs_init, "initial weights"}, {needs_data, "training data"},
+      {needs_labels, "labels"},           {needs_gradients, "gradients"},  {needs_hessian, "Hessian"},
+      {needs_history, "training history"}};
+  json list = json::array();
+  for (const auto& [bit, name] : names)
+    if ((needs & bit) != 0) list.push_back(name);
+  return list;
+}
+
+json measure_json(const MeasureInfo& m) {
+  return {{"id", m.id},
+          {"name", m.name},
+          {"family", m.family},
+          {"sign", std::string(1, sign_text(m.sign))},
+          {"formula", m.formula},
+          {"latex", m.latex},
+          {"source", m.source},
+          {"needs", needs_json(m.needs)},
+          {"stochastic", m.stochastic},
+          {"revision", m.revision},
+          {"notes", m.notes}};
+}
+
+json hyperparameter_json(const HyperParameter& h) {
+  json j = {{"name", h.name}, {"default", h.default_value}, {"help", h.help}};
+  if (h.kind == HyperParameter::Kind::choice) j["choices"] = h.choices;
+  return j;
+}
+
+struct Listing {
+  const char* name;
+  const char* what;
+  std::function<json()> rows;  ///< array of objects with the keys to show
+  std::vector<const char*> columns;
+};
+
+const std::vector<Listing>& listings() {
+  static const std::vector<Listing> all = {
+      {"measures",
+       "complexity measures",
+       [] {
+         json rows = json::array();
+         for (const Measure& m : all_measures().all()) rows.push_back(measure_json(m.info));
+         return rows;
+       },
+       {"id", "family", "sign", "name"}},
+      {"hyperparameters",
+       "what can be fixed or an axis of a spec",
+       [] {
+         json rows = json::array();
+         for (const HyperParameter& h : hyperparameters()) rows.push_back(hyperparameter_json(h));
+         return rows;
+       },
+       {"name", "default", "help"}},
+      {"datasets",
+       "data sets",
+       [] {
+         json rows = json::array();
+         for (const std::string& name : dataset_names()) rows.push_back({{"name", name}});
+         return rows;
+       },
+       {"name"}},
+      {"specs",
+       "specs that come with gapbench",
+       [] {
+         json rows = json::array();
+         for (const ShippedSpec& s : shipped_specs())
+           rows.push_back(
+               {{"name", s.name}, {"description", ZooSpec::parse(s.text, std::string(s.name)).description}});
+         return rows;
+       },
+       {"name", "description"}},
+  };
+  return all;
+}
+
+std::string cell_text(const json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+void print_table(const json& rows, const std::vector<const char*>& columns) {
+  std::vector<std::size_t> widths;
+  for (const char* column : columns) {
+    std::size_t width = std::string_view(column).size();
+    for (const json& row : rows) width = std::max(width, cell_text(row.at(column)).size());
+    widths.push_back(width);
+  }
+  const auto print_row = [&](const auto& text_of) {
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      fmt::print("{:<{}}{}", text_of(c), c + 1 < columns.size() ? widths[c] : 0,
+                 c + 1 < columns.size() ? "  " : "\n");
+  };
+  print_row([&](std::size_t c) { return std::string(columns[c]); });
+  for (const json& row : rows) print_row([&](std::size_t c) { return cell_text(row.at(columns[c])); });
+}
+
+void list(const std::string& what, const std::string& format) {
+  std::vector<std::string_view> names;
+  for (const Listing& l : listings()) {
+    names.push_back(l.name);
+    if (what != l.name) continue;
+    const json rows = l.rows();
+    if (format == "json")
+      fmt::print("{}\n", rows.dump(2));
+    else
+      print_table(rows, l.columns);
+    return;
+  }
+  throw UsageError("cannot list '" + what + "'" + suggestion(what, names));
+}
+
+void describe_measure(const MeasureInfo& m) {
+  std::string needs;
+  for (const json& n : needs_json(m.needs)) needs += (needs.empty() ? "" : ", ") + n.get<std::string>();
+  fmt::print(
+      "{} - {}\n\n  formula   {}\n  latex     {}\n  family    {}\n  sign      {} ({})\n  needs     {}\n  "
+      "source    {}\n  revision  {}\n",
+      m.id, m.name, m.formula, m.latex, m.family, sign_text(m.sign),
+      m.sign == Sign::plus    ? "a larger value is to go with a larger gap"
+      : m.sign == Sign::minus ? "a larger value is to go with a smaller gap"
+                              : "no direction is claimed",
+      needs, m.source, m.revision);
+  if (!m.notes.empty()) fmt::print("  notes     {}\n", m.notes);
+}
+
+void describe(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Measure& m : all_measures().all()) {
+    if (m.info.id == name) return describe_measure(m.info);
+    names.emplace_back(m.info.id);
+  }
+  for (const HyperParameter& h : hyperparameters()) {
+    if (h.name == name) {
+      fmt::print("{} (hyper-parameter)\n\n  {}\n  default   {}\n", h.name, h.help, h.default_value.dump());
+      if (!h.choices.empty()) fmt::print("  choices   {}\n", fmt::join(h.choices, ", "));
+      return;
+    }
+    names.emplace_back(h.name);
+  }
+  for (const ShippedSpec& s : shipped_specs()) {
+    if (s.name == name) return fmt::print("{}", s.text);
+    names.emplace_back(s.name);
+  }
+  const std::string near = nearest_name(name, names);
+  throw InputError("nothing is named '" + name + "'" +
+                   (near.empty() ? "" : "; did you mean '" + near + "'?") +
+                   " (gapbench list measures, hyperparameters or specs shows all names)");
+}
+
+}  // namespace
+
+void add_list(CLI::App& app, Context&) {
+  struct Arguments {
+    std::string what = "measures", format = "table", name;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("list", "List measures, hyperparameters, datasets or specs");
+  verb->add_option("WHAT", arguments->what, "measures (default), hyperparameters, datasets, specs");
+  verb->add_option("--format", arguments->format, "table or json")->check(CLI::IsMember({"table", "json"}));
+  verb->footer(
+      "Examples:\n  gapbench list\n  gapbench list hyperparameters\n  gapbench list measures --format json");
+  verb->callback([arguments] { list(arguments->what, arguments->format); });
+
+  CLI::App* describe_verb =
+      app.add_subcommand("describe", "Say what a measure or a hyper-parameter is, or print a shipped spec");
+  describe_verb
+      ->add_option("NAME", arguments->name, "id of a measure, name of a hyper-parameter or of a shipped spec")
+      ->required();
+  describe_verb->footer("Examples:\n  gapbench describe pbc\n  gapbench describe mnist-fcn > my-zoo.json");
+  describe_verb->callback([arguments] { describe(arguments->name); });
+}
+
+}  // namespace gapbench::cli

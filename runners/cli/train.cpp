@@ -1,0 +1,72 @@
+// gapbench train: the first two stages, expand and train.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "runners/cli/context.h"
+#include "runners/stages/shipped_specs.h"
+
+namespace gapbench::cli {
+
+void add_train(CLI::App& app, Context& context) {
+  struct Arguments {
+    std::string spec;
+    std::filesystem::path out;
+    ZooArguments zoo;
+    bool dry_run = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("train", "Train the models of a spec that are not trained yet");
+  verb->add_option("SPEC", arguments->spec, "spec file, or the name of a shipped one")->required();
+  verb->add_option("--out", arguments->out, "folder of the zoo")->required();
+  verb->add_flag("--dry-run", arguments->dry_run,
+                 "only say how many models there are and how many are trained");
+  arguments->zoo.add_to(*verb, true);
+  verb->footer(
+      "Examples:\n"
+      "  gapbench train my-zoo.json --out zoo --dry-run\n"
+      "  gapbench train my-zoo.json --out zoo --shard 3/16");
+  verb->callback([&context, arguments] {
+    Zoo zoo = Zoo::create(load_spec(arguments->spec), arguments->spec, arguments->out,
+                          arguments->zoo.options(context));
+    if (arguments->dry_run) {
+      std::int64_t trained = 0;
+      const auto mine = zoo.shard_models();
+      for (const ModelSpec& m : mine) trained += zoo.store().is_trained(m.id);
+      fmt::print("models {}\ntrained {}\nmissing {}\n", mine.size(), trained,
+                 static_cast<std::int64_t>(mine.size()) - trained);
+      return;
+    }
+    const StageSummary summary = train_zoo(zoo);
+    if (note_summary(context, summary, "trained"))
+      fmt::print("models {}\ntrained {}\nfailed {}\n", summary.total, summary.earlier + summary.fresh,
+                 summary.failed);
+  });
+}
+
+void add_measure(CLI::App& app, Context& context) {
+  struct Arguments {
+    std::filesystem::path out;
+    std::vector<std::string> measures;
+    ZooArguments zoo;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* verb = app.add_subcommand("measure", "Compute the measures that trained models do not have yet");
+  verb->add_option("ZOO", arguments->out, "folder of the zoo")->required();
+  verb->add_option("--measures", arguments->measures,
+                   "patterns of measure ids (default: the spec's, else all)");
+  arguments->zoo.add_to(*verb, false);
+  verb->footer(
+      "Examples:\n"
+      "  gapbench measure zoo\n"
+      "  gapbench measure zoo --measures 'wc-*' pbc");
+  verb->callback([&context, arguments] {
+    Zoo zoo = Zoo::open(arguments->out, arguments->zoo.options(context));
+    const StageSummary summary = measure_zoo(zoo, arguments->measures);
+    if (note_summary(context, summary, "measured"))
+      fmt::print("models {}\nmeasured {}\nfailed {}\n", summary.total, summary.earlier + summary.fresh,
+                 summary.failed);
+  });
+}
+
+}  // namespace gapbench::cli

@@ -1,0 +1,29 @@
+// measures.jsonl of a model: one line per measure, with the revision that computed it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "measures/api/measure.h"
+#include "zoo/store/model_store.h"
+
+namespace gapbench {
+
+struct MeasureCell {
+  std::string measure;
+  int revision = 0;
+  Outcome outcome = Outcome::failed("not computed");
+  double seconds = 0;  ///< wall time of this measure, less what an earlier one had put into the memo
+
+  /// A re-run keeps it: same revision, and not broken.
+  bool is_current(const MeasureInfo& info) const {
+    return revision == info.revision && outcome.status() != Outcome::Status::failed;
+  }
+};
+
+/// An absent file is empty. Throws InputError on a malformed line, naming the file.
+std::vector<MeasureCell> read_cells(const ModelStore& store, const std::string& model_id);
+void write_cells(const ModelStore& store, const std::string& model_id, const std::vector<MeasureCell>& cells);
+nlohmann::json to_json(const MeasureCell& cell);
+
+}  // namespace gapbench

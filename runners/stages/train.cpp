@@ -1,0 +1,60 @@
+#include <atomic>
+#include <chrono>
+
+#include "runners/stages/zoo.h"
+#include "zoo/engine/executor.h"
+#include "zoo/engine/model_files.h"
+
+namespace gapbench {
+
+StageSummary train_zoo(Zoo& zoo) {
+  const auto start = std::chrono::steady_clock::now();
+  const ModelStore& store = zoo.store();
+  StageSummary summary;
+  std::vector<ModelSpec> queue;
+  for (ModelSpec& m : zoo.shard_models()) {
+    ++summary.total;
+    if (store.is_trained(m.id))
+      ++summary.earlier;
+    else
+      queue.push_back(std::move(m));
+  }
+  Progress* progress = zoo.options().progress;
+  if (progress != nullptr) progress->begin("train", "models", summary.total, summary.earlier);
+
+  std::atomic<std::int64_t> fresh{0}, failed{0};
+  ExecutorEvents events;
+  events.checkpoint_interval_s = zoo.options().checkpoint_interval_s;
+  events.stop_requested = zoo.options().stop_requested;
+  events.load_checkpoint = [&](const ModelSpec& m, const Architecture& a) {
+    return load_checkpoint(store, m, a);
+  };
+  events.save_checkpoint = [&](const ModelSpec& m, const Architecture& a, const TrainState& state) {
+    save_checkpoint(store, m, a, state);
+  };
+  events.finished = [&](const ModelSpec& m, const Architecture& a, const TrainedModel& trained,
+                        double seconds) {
+    save_trained(store, m, a, trained, seconds);
+    ++fresh;
+    if (progress != nullptr) progress->advance(true);
+  };
+  events.failed = [&](const ModelSpec& m, const std::string& what) {
+    store.write_json(m.id, "spec.json", m.to_json());
+    store.write_json(m.id, "failure.json", {{"what", what}});
+    ++failed;
+    if (progress != nullptr) {
+      progress->note("model " + m.id + " failed: " + what);
+      progress->advance(false);
+    }
+  };
+  if (!queue.empty()) make_general_executor(zoo.workers())->run(std::move(queue), zoo.data(), events);
+  if (progress != nullptr) progress->end();
+
+  summary.fresh = fresh;
+  summary.failed = failed;
+  summary.interrupted = summary.earlier + summary.fresh + summary.failed < summary.total;
+  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return summary;
+}
+
+}  // namespace gapbench

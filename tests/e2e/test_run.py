@@ -1,0 +1,224 @@
+"""The whole program: run, re-run, kill, resume, shards, worker counts, wrong inputs."""
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from common import ROOT, digest_of_models, gapbench, models_of, need, run_tests, write_spec
+
+need("jsonschema")
+
+FIXED = {"network": "fcn", "depth": 2, "max_epochs": 40, "target_cross_entropy": 0.05}
+AXES = {"width": [16, 32], "lr": [0.02, 0.1]}
+
+
+def spec(folder, **changes):
+    return write_spec(folder, **{"name": "e2e", "fixed": FIXED, "axes": AXES, "seeds": 2, **changes})
+
+
+def test_run_writes_everything_and_a_second_run_changes_nothing(folder):
+    zoo = folder / "zoo"
+    out = gapbench("run", spec(folder), "--out", zoo).stdout
+    assert "report.html" in out, out
+    for name in ("zoo.json", "ledger.csv", "runs.jsonl", "ranking.json", "ranking.csv", "report.html", "report.md"):
+        assert (zoo / name).stat().st_size > 0, name
+    models = models_of(zoo)
+    assert len(models) == 8
+    for model in models:
+        files = {p.name for p in (zoo / "models" / model["id"]).iterdir()}
+        assert files == {"spec.json", "init.safetensors", "final.safetensors", "history.jsonl", "timing.json", "result.json",
+                         "measures.jsonl"}, files
+    times = {p: p.stat().st_mtime_ns for p in zoo.glob("models/*/*")}
+    before = digest_of_models(zoo)
+    err = gapbench("run", spec(folder), "--out", zoo).stderr
+    assert "8 of 8 models are there from an earlier run" in err, err
+    assert {p: p.stat().st_mtime_ns for p in zoo.glob("models/*/*")} == times
+    assert digest_of_models(zoo) == before
+
+
+def test_ledger_columns_and_values(folder):
+    zoo = folder / "zoo"
+    gapbench("run", spec(folder), "--out", zoo)
+    rows = list(csv.DictReader((zoo / "ledger.csv").open()))
+    assert len(rows) == 8
+    ids = {m["id"]: m for m in models_of(zoo)}
+    for row in rows:
+        model = ids[row["model_id"]]
+        assert row["experiment_id"] == model["configuration"] and int(row["repeat_id"]) == model["seed"]
+        assert float(row["hp.lr"]) == model["hp"]["lr"] and int(row["hp.width"]) == model["hp"]["width"]
+        result = json.loads((zoo / "models" / row["model_id"] / "result.json").read_text())
+        assert abs(float(row["gen.gap"]) - (float(row["gen.train_acc"]) - float(row["gen.test_acc"]))) < 1e-12
+        assert abs(float(row["gen.gap"]) - (result["test"]["error"] - result["train"]["error"])) < 1e-12
+        assert abs(float(row["gen.gap_loss"]) - (result["test"]["cross_entropy"] - result["train"]["cross_entropy"])) < 1e-12
+        assert row["is.converged"] == str(result["stop_reason"] == "target")
+        assert float(row["gen.test_acc"]) > 0.85
+        assert float(row["complexity.wc-paper"]) > 0
+        assert int(row["train_dataset_size"]) == 1438
+    assert len({row["experiment_id"] for row in rows}) == 4
+    runs = [json.loads(line) for line in (zoo / "runs.jsonl").read_text().splitlines()]
+    assert {r["model_id"] for r in runs} == set(ids)
+
+
+def test_documents_match_their_schemas(folder):
+    import jsonschema
+    zoo = folder / "zoo"
+    gapbench("run", spec(folder), "--out", zoo)
+    schema = json.loads((ROOT / "reports/schemas/ranking.schema.json").read_text())
+    jsonschema.validate(json.loads((zoo / "ranking.json").read_text()), schema)
+    spec_schema = json.loads((ROOT / "zoo/specs/spec.schema.json").read_text())
+    for path in [*(ROOT / "zoo/specs").glob("*.json"), spec(folder)]:
+        if path.name != "spec.schema.json":
+            jsonschema.validate(json.loads(path.read_text()), spec_schema)
+    # the schema and the program agree on every hyper-parameter and its default
+    table = {h["name"]: h for h in json.loads(gapbench("list", "hyperparameters", "--format", "json").stdout)}
+    properties = spec_schema["$defs"]["hyperparameters"]["properties"]
+    assert set(properties) == set(table) == set(spec_schema["$defs"]["names"]["enum"])
+    for name, h in table.items():
+        assert properties[name]["default"] == h["default"], name
+        assert properties[name].get("enum") == h.get("choices"), name
+    names = [d["name"] for d in json.loads(gapbench("list", "datasets", "--format", "json").stdout)]
+    assert sorted(spec_schema["properties"]["data"]["properties"]["name"]["enum"]) == sorted(names)
+
+
+def start(zoo, *arguments):
+    return subprocess.Popen([sys.argv[1], "run", str(zoo.parent / "spec.json"), "--out", str(zoo), *arguments],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
+    spec(folder)
+    gapbench("run", folder / "spec.json", "--out", folder / "whole")
+    expected = digest_of_models(folder / "whole")
+    rng = random.Random(7)
+    zoo = folder / "killed"
+    killed = 0
+    for _ in range(60):
+        process = start(zoo, "--checkpoint-every", "0")  # a checkpoint after every epoch: many chances to be cut in two
+        try:
+            process.wait(timeout=rng.uniform(0.05, 0.6))
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+            if killed >= 12:
+                break
+    assert killed >= 3, f"only {killed} kills: the run is too short for this test"
+    gapbench("run", folder / "spec.json", "--out", zoo)
+    assert digest_of_models(zoo) == expected
+    leftovers = [p for p in zoo.rglob("*") if "tmp" in p.name]
+    assert len(leftovers) <= killed, leftovers  # a killed writer may leave its temporary file, never a half-written one
+
+
+def test_sigterm_checkpoints_and_exits_143(folder):
+    # seeds enough that the run is still under way
+    spec(folder, seeds=20, fixed={**FIXED, "max_epochs": 400, "target_cross_entropy": 0})
+    zoo = folder / "zoo"
+    process = start(zoo, "--workers", "2")
+    deadline = time.time() + 30
+    while not list(zoo.glob("models/*/result.json")) and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    trained = len(list(zoo.glob("models/*/result.json")))
+    assert 0 < trained < 80
+    checkpoints = list(zoo.glob("models/*/checkpoint.safetensors"))
+    assert 1 <= len(checkpoints) <= 2, checkpoints
+
+
+def test_bits_do_not_depend_on_workers_or_shards(folder):
+    spec(folder)
+    path = folder / "spec.json"
+    gapbench("run", path, "--out", folder / "one", "--workers", "1")
+    gapbench("run", path, "--out", folder / "three", "--workers", "3")
+    expected = digest_of_models(folder / "one")
+    assert digest_of_models(folder / "three") == expected
+    for shard in ("2/3", "1/3", "3/3"):
+        gapbench("run", path, "--out", folder / "shards", "--shard", shard)
+    gapbench("run", path, "--out", folder / "shards")
+    assert digest_of_models(folder / "shards") == expected
+
+
+def test_a_changed_spec_keeps_what_it_can(folder):
+    zoo = folder / "zoo"
+    gapbench("run", spec(folder), "--out", zoo)
+    times = {p: p.stat().st_mtime_ns for p in zoo.glob("models/*/final.safetensors")}
+    err = gapbench("run", spec(folder, axes={"width": [16, 24], "lr": [0.02, 0.1]}), "--out", zoo).stderr
+    assert "4 models stay, 4 are new, 4 are no longer listed" in err, err
+    assert all(p.stat().st_mtime_ns == t for p, t in times.items())
+    assert len(list(csv.DictReader((zoo / "ledger.csv").open()))) == 8
+
+
+def test_a_diverging_model_is_a_row_with_a_status(folder):
+    zoo = folder / "zoo"
+    gapbench("run", spec(folder, axes={"lr": [0.05, 900], "width": [16, 32]}), "--out", zoo)
+    rows = list(csv.DictReader((zoo / "ledger.csv").open()))
+    assert [r["status"] for r in rows].count("diverged") == 4
+    for row in rows:
+        if row["status"] == "diverged":
+            assert row["gen.gap"] == "" and row["complexity.wc-paper"] == "" and row["is.converged"] == "False"
+    ranking = json.loads((zoo / "ranking.json").read_text())
+    assert ranking["population"]["rows"] == 8 and ranking["population"]["models"] == 4
+
+
+def test_wrong_input_is_named(folder):
+    def message(code=2, **keys):
+        return gapbench("run", spec(folder, **keys), "--out", folder / "zoo", code=code).stderr
+
+    assert "unknown key 'sedes'; did you mean 'seeds'?" in message(sedes=3)
+    assert "unknown hyper-parameter 'batchsize'; did you mean 'batch_size'?" in message(fixed={"batchsize": 3})
+    assert "lr = -1 is not allowed; it takes a number > 0" in message(axes={"lr": [-1]})
+    assert "optimizer = \"sgdd\" is not allowed; did you mean 'sgd'?" in message(fixed={"optimizer": "sgdd"})
+    assert "lr is both fixed and an axis" in message(fixed={"lr": 0.1}, axes={"lr": [0.2]})
+    assert "widths and depth contradict" in message(fixed={"widths": [8], "depth": 2}, axes={})
+    assert "train_size 5000 is more than the 1438" in message(fixed={"train_size": 5000})
+    assert "leave no model" in message(exclude=[{"width": [16, 32]}])
+    assert "seeds must be" in message(seeds=0)
+    assert "did you mean 'digits'?" in message(data={"name": "digts"})
+    err = message(data={"name": "mnist", "dir": str(folder / "nowhere")})
+    assert "gapbench data fetch mnist" in err and "nowhere" in err, err
+    assert "did you mean 'wc-paper'?" in message(measures=["wc-papr"])
+    (folder / "spec.json").write_text('{"data": {"name": "digits"')
+    assert "not valid JSON" in gapbench("run", folder / "spec.json", "--out", folder / "zoo", code=2).stderr
+    assert "no spec file digitz" in gapbench("run", "digitz", "--out", folder / "zoo", code=2).stderr
+    assert "is no zoo" in gapbench("measure", folder, code=2).stderr
+    (folder / "file").write_text("")
+    assert "cannot make the folder" in gapbench("run", spec(folder), "--out", folder / "file", code=2).stderr
+    assert gapbench("run", code=1).stderr
+    assert gapbench("frobnicate", code=1).stderr
+    assert "--shard 9/3" in gapbench("train", spec(folder), "--out", folder / "zoo", "--shard", "9/3", code=1).stderr
+
+
+def test_damaged_files_are_named(folder):
+    zoo = folder / "zoo"
+    gapbench("run", spec(folder), "--out", zoo)
+    model = zoo / "models" / models_of(zoo)[0]["id"]
+    whole = (model / "final.safetensors").read_bytes()
+    (model / "final.safetensors").write_bytes(whole[:len(whole) // 2])
+    (model / "measures.jsonl").unlink()
+    err = gapbench("run", spec(folder), "--out", zoo, code=2).stderr
+    assert "final.safetensors" in err, err
+    shutil.rmtree(model)
+    gapbench("run", spec(folder), "--out", zoo)
+    assert (model / "final.safetensors").read_bytes() == whole
+
+
+def test_list_describe_and_dry_run(folder):
+    ids = [m["id"] for m in json.loads(gapbench("list", "measures", "--format", "json").stdout)]
+    for wanted in ("wc-paper", "wc-notebook", "wc-excess", "wc-g", "wc-kl", "pb-notebook", "pbc", "pbc-kl"):
+        assert wanted in ids
+    assert "pbc" in gapbench("describe", "pbc").stdout
+    assert json.loads(gapbench("describe", "digits").stdout)["name"] == "digits"
+    assert "did you mean 'wc-paper'" in gapbench("describe", "wc-papper", code=2).stderr
+    out = gapbench("train", spec(folder), "--out", folder / "zoo", "--dry-run").stdout
+    assert out == "models 8\ntrained 0\nmissing 8\n", out
+    for verb in ("demo", "run", "train", "measure", "rank", "report", "list", "describe", "data"):
+        assert "Example" in gapbench(verb, "--help").stdout, verb
+
+
+run_tests(globals())

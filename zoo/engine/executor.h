@@ -1,0 +1,47 @@
+// How the models of a zoo are run: the engine's secret behind one interface. A queue of models goes in; which
+// of them share a stack, a thread or a device is decided inside; the bits of a model never depend on it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "zoo/spec/zoo_spec.h"
+#include "zoo/training/trainer.h"
+#include "zoo/training/training_data.h"
+
+namespace gapbench {
+
+/// What happens to each model. Called from several threads at a time, never twice at a time for one model. An
+/// exception from one of these ends the run: the other models stop at their next epoch and run() throws it.
+struct ExecutorEvents {
+  std::function<void(const ModelSpec&)> started;
+  std::function<std::optional<TrainState>(const ModelSpec&, const Architecture&)> load_checkpoint;
+  std::function<void(const ModelSpec&, const Architecture&, const TrainState&)> save_checkpoint;
+  std::function<void(const ModelSpec&, const EpochRecord&)> epoch_finished;
+  std::function<void(const ModelSpec&, const Architecture&, const TrainedModel&, double seconds)> finished;
+  /// Training itself broke (out of memory, a network that does not fit): the run goes on with the next model.
+  std::function<void(const ModelSpec&, const std::string& what)> failed;
+  /// True ends the run: running models checkpoint at the end of their epoch, queued ones stay untrained.
+  std::function<bool()> stop_requested;
+  double checkpoint_interval_s = 30;
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  virtual std::string_view name() const = 0;
+  /// Trains the queue; returns when every model is finished, failed, or interrupted by stop_requested.
+  virtual void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) = 0;
+};
+
+/// The reference: any architecture, LibTorch's autograd, one network a thread, longest first. `workers` >= 1.
+std::unique_ptr<Executor> make_general_executor(int workers);
+
+/// Floating-point operations a model's training takes at most: what the queue is sorted by.
+double estimated_flops(const ModelSpec& model, const InputShape& input, std::int64_t train_samples);
+
+}  // namespace gapbench

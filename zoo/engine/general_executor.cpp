@@ -1,0 +1,133 @@
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "zoo/engine/executor.h"
+
+namespace gapbench {
+
+double estimated_flops(const ModelSpec& model, const InputShape& input, std::int64_t train_samples) {
+  const auto architecture = make_architecture(model.hp, input);
+  const std::int64_t n = model.hp.train_size > 0 ? model.hp.train_size : train_samples;
+  // forward and backward of each sample, and one more forward for the evaluation after the epoch
+  return 4 * architecture->flops() * static_cast<double>(n) * static_cast<double>(model.hp.max_epochs);
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class GeneralExecutor final : public Executor {
+ public:
+  explicit GeneralExecutor(int workers) : workers_(std::max(1, workers)) {}
+
+  std::string_view name() const override { return "general"; }
+
+  void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
+    sort_longest_first(queue, data);
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> abort{false};
+    std::exception_ptr error;
+    std::mutex error_mutex;
+
+    const auto stop = [&] { return abort.load() || (events.stop_requested && events.stop_requested()); };
+    const auto work = [&] {
+      at::set_num_threads(
+          1);  // one network a thread: the thread counts of the libraries below must not multiply
+      for (std::size_t i = next++; i < queue.size() && !stop(); i = next++) {
+        try {
+          train_one(queue[i], data, events, stop);
+        } catch (...) {
+          const std::lock_guard lock(error_mutex);
+          if (!error) error = std::current_exception();
+          abort = true;
+        }
+      }
+    };
+    std::vector<std::thread> threads;
+    for (int w = 0; w < workers_; ++w) threads.emplace_back(work);
+    for (std::thread& t : threads) t.join();
+    if (error) std::rethrow_exception(error);
+  }
+
+ private:
+  static void sort_longest_first(std::vector<ModelSpec>& queue, const TrainingDataCache& data) {
+    std::vector<std::pair<double, std::size_t>> cost;
+    for (std::size_t i = 0; i < queue.size(); ++i) {
+      double flops = 0;
+      try {
+        flops = estimated_flops(queue[i], data.shape(), data.dataset().train.count);
+      } catch (const std::exception&) {  // a network that does not fit: train_one reports it
+      }
+      cost.emplace_back(-flops, i);
+    }
+    std::sort(cost.begin(), cost.end());
+    std::vector<ModelSpec> sorted;
+    for (const auto& [flops, i] : cost) sorted.push_back(std::move(queue[i]));
+    queue = std::move(sorted);
+  }
+
+  template <class Stop>
+  static void train_one(const ModelSpec& model, TrainingDataCache& cache, const ExecutorEvents& events,
+                        const Stop& stop) {
+    const Clock::time_point start = Clock::now();
+    if (events.started) events.started(model);
+    std::unique_ptr<Architecture> architecture;
+    TrainedModel trained;
+    // what the caller's functions throw passes through; what training throws becomes a failed model
+    std::exception_ptr callers;
+    const auto guard = [&callers](auto&& call) {
+      try {
+        call();
+      } catch (...) {
+        callers = std::current_exception();
+        throw;
+      }
+    };
+    try {
+      architecture = make_architecture(model.hp, cache.shape());
+      const auto data = cache.get(model.hp, architecture->channels_last());
+      std::optional<TrainState> checkpoint;
+      if (events.load_checkpoint) guard([&] { checkpoint = events.load_checkpoint(model, *architecture); });
+      Clock::time_point last_checkpoint = start;
+      TrainControl control;
+      control.stop_requested = stop;
+      control.checkpoint_due = [&] { return seconds_since(last_checkpoint) >= events.checkpoint_interval_s; };
+      if (events.save_checkpoint)
+        control.save_checkpoint = [&](const TrainState& state) {
+          guard([&] { events.save_checkpoint(model, *architecture, state); });
+          last_checkpoint = Clock::now();
+        };
+      if (events.epoch_finished)
+        control.epoch_finished = [&](const EpochRecord& record) {
+          guard([&] { events.epoch_finished(model, record); });
+        };
+      trained = train(model, *architecture, *data, control, std::move(checkpoint));
+    } catch (const std::exception& e) {
+      if (callers) throw;
+      if (events.failed) events.failed(model, e.what());
+      return;
+    }
+    if (trained.reason != StopReason::interrupted && events.finished)
+      events.finished(model, *architecture, trained, seconds_since(start));
+  }
+
+  int workers_;
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> make_general_executor(int workers) {
+  return std::make_unique<GeneralExecutor>(workers);
+}
+
+}  // namespace gapbench

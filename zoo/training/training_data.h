@@ -1,0 +1,39 @@
+// A data set as tensors, shared read-only by every worker.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+
+#include "zoo/data/dataset.h"
+#include "zoo/networks/architecture.h"
+
+namespace gapbench {
+
+struct TrainingData {
+  at::Tensor train_images, test_images;  ///< float32 [n, channels, height, width]
+  at::Tensor train_labels, test_labels;  ///< int64 [n]
+  InputShape shape;
+};
+
+/// The variants of one data set that a zoo asks for (training size, standardised or not), each made once.
+/// Thread-safe.
+class TrainingDataCache {
+ public:
+  explicit TrainingDataCache(Dataset dataset) : dataset_(std::move(dataset)) {}
+  const Dataset& dataset() const { return dataset_; }
+  InputShape shape() const { return {dataset_.channels, dataset_.height, dataset_.width, dataset_.classes}; }
+  /// Images in channels-last memory order where asked (same values). Throws InputError when the data set has
+  /// fewer than hp.train_size training samples.
+  std::shared_ptr<const TrainingData> get(const HyperParameters& hp, bool channels_last);
+
+ private:
+  Dataset dataset_;
+  std::mutex mutex_;
+  std::map<std::tuple<std::int64_t, bool, bool>, std::shared_ptr<const TrainingData>> variants_;
+};
+
+}  // namespace gapbench
