@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "measures/api/glob.h"
 #include "measures/api/measure.h"
 
 namespace gapbench {
@@ -30,8 +31,5 @@ class Registry {
 
 /// Every measure gapbench is built with (generated).
 const Registry& all_measures();
-
-/// Shell-style match of the whole text: `*` any run, `?` any one character.
-bool glob_match(std::string_view pattern, std::string_view text);
 
 }  // namespace gapbench

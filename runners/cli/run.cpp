@@ -31,7 +31,7 @@ void run(Context& context, const RunArguments& arguments) {
     return;
   }
   collect_zoo(zoo);
-  const nlohmann::json ranking = rank_zoo(zoo, trained, measured);
+  const nlohmann::ordered_json ranking = rank_zoo(zoo, trained, measured);
   write_reports(ranking, zoo.root());
   fmt::print("{}\n{} models trained ({} earlier), report: {}\n", reports::render_table(ranking),
              trained.total, trained.earlier,

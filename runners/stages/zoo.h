@@ -86,10 +86,10 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns);
 /// Writes ledger.csv and runs.jsonl from the models' files. Throws InputError when no model is trained yet.
 void collect_zoo(Zoo& zoo);
 
-/// Ranks ledger.csv into ranking.json; returns the document.
-nlohmann::json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary& measured);
+/// Ranks ledger.csv; returns the document (write_reports writes it).
+nlohmann::ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary& measured);
 
-/// Writes report.html, report.md and ranking.csv beside a ranking.json.
-void write_reports(const nlohmann::json& ranking, const std::filesystem::path& folder);
+/// Writes ranking.json, ranking.csv, report.md and report.html.
+void write_reports(const nlohmann::ordered_json& ranking, const std::filesystem::path& folder);
 
 }  // namespace gapbench

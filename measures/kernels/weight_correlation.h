@@ -1,0 +1,73 @@
+// Kernel: sums of absolute cosines between the rows of a matrix, or of each of many small matrices, without
+// ever holding the N x N matrix of cosines.
+//
+// Formula   plain:     S = sum_{i<j} |w_i . w_j| / (|w_i| |w_j|) over the rows of non-zero norm;
+//           smoothed:  M = (1 / N^2) sum_{i,j} |(w_i . w_j + e) / (|w_i| |w_j| + e)|, diagonal and zero rows
+//           included; signed:    T = sum_{i<j} w_i . w_j / (|w_i| |w_j|) = (|sum_i u_i|^2 - v) / 2, v rows of
+//           non-zero norm, u_i unit.
+// Inputs    `batches` matrices of `rows` x `length` float32: element k of row i of matrix b is at
+//           data[b * batch_stride + i * row_stride + k]. A dense weight [out, in] is one matrix (rows out,
+//           length in, row_stride in). A conv weight [out, in, kh, kw] is `in` matrices (rows out, length kh
+//           kw, row_stride in kh kw, batch_stride kh kw): the cosines of the slices of each input channel. No
+//           alignment is asked for. Any of the sizes may be 0.
+// Returns   per batch: sum, number of pairs it runs over, rows of zero norm. A row that holds a NaN or an
+// infinity makes the
+//           sum of its batch NaN.
+// Source    Jin et al., NeurIPS 2020 (arXiv 2010.05983), weight correlation; the smoothed form is that of the
+// paper's
+//           released notebooks (e = 1e-5).
+// Error     ref: float64 loops, the specification. cpu, cuda: float32 products, float64 sums; each cosine is
+// off by at most
+//           cosine_error(length), hence |sum - ref| <= pairs * cosine_error(length). Tests use this bound.
+// Cost      plain, smoothed: rows^2 length / 2 multiply-adds per batch; signed: rows length.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gapbench {
+namespace kernels {
+
+/// Largest error of one cosine in the float32 versions: blocks of 256 products are summed one after the other
+/// (error at most 256 u), then length / 256 block sums, and each factor is rounded once; u = 2^-24.
+inline constexpr double cosine_error(std::int64_t length) {
+  return (static_cast<double>(length < 256 ? length : 256) + static_cast<double>(length) / 256.0 + 6.0) *
+         0x1p-24;
+}
+
+struct RowBatches {
+  const float* data = nullptr;
+  std::int64_t batches = 0, rows = 0, length = 0;
+  std::int64_t row_stride = 0, batch_stride = 0;
+};
+
+struct CosineSum {
+  double sum = 0;
+  std::int64_t pairs = 0;      ///< pairs i < j of rows of non-zero norm
+  std::int64_t zero_rows = 0;  ///< rows of zero norm
+};
+
+/// Writes one CosineSum per batch to `out`.
+void absolute_cosine_sums_ref(const RowBatches& in, CosineSum* out);
+/// `threads` >= 1; the result does not depend on it.
+void absolute_cosine_sums(const RowBatches& in, CosineSum* out, int threads = 1);
+
+/// Writes one mean M per batch to `out`; NaN where a row is not finite, 0 where there are no rows.
+void smoothed_cosine_means_ref(const RowBatches& in, double epsilon, double* out);
+void smoothed_cosine_means(const RowBatches& in, double epsilon, double* out, int threads = 1);
+
+/// Writes one signed sum T per batch to `out` (float64, exact to rounding).
+void signed_cosine_sums(const RowBatches& in, CosineSum* out);
+
+/// Instruction set the CPU version runs with here: "avx512", "avx2" or "generic".
+const char* cpu_variant();
+
+// CUDA, where it was compiled (GAPBENCH_HAVE_CUDA); Torch-free. All pointers but `in` itself are on the
+// device. Enqueues on `stream` (a cudaStream_t) and returns without waiting. Results do not depend on the
+// launch. Returns a cudaError_t as int.
+/// Bytes of device workspace that absolute_cosine_sums_cuda needs.
+std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in);
+int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream);
+
+}  // namespace kernels
+}  // namespace gapbench

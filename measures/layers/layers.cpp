@@ -1,0 +1,178 @@
+#include "measures/layers/layers.h"
+
+#include <cmath>
+#include <limits>
+
+#include "measures/kernels/spectral.h"
+#include "measures/numerics/sum.h"
+
+namespace gapbench::measures {
+
+namespace {
+
+std::vector<float> change(const Array& a) {
+  std::vector<float> d(a.final.size());
+  for (std::size_t i = 0; i < d.size(); ++i)
+    d[i] = static_cast<float>(static_cast<double>(a.final[i]) - static_cast<double>(a.init[i]));
+  return d;
+}
+
+// Weights as the kernel's batches: a conv layer with a real kernel is one matrix per input channel, anything
+// else one matrix.
+kernels::RowBatches batches(const LayerShape& s, const float* w) {
+  if (s.positions() == 1) return {w, 1, s.outputs, s.inputs, s.inputs, 0};
+  return {w, s.inputs, s.outputs, s.positions(), s.fan_in(), s.positions()};
+}
+
+OperatorNorms compute_operator_norms(const Snapshot& snapshot, bool of_change) {
+  OperatorNorms result;
+  for (const Layer& layer : snapshot.layers()) {
+    const Array& w = snapshot.weight(layer);
+    const std::vector<float> difference = of_change ? change(w) : std::vector<float>();
+    const std::span<const float> values = of_change ? std::span<const float>(difference) : w.final;
+    const LayerShape s = shape_of(snapshot, layer);
+    const kernels::OperatorNorm norm =
+        layer.kind == LayerKind::dense
+            ? kernels::dense_operator_norm(values, s.outputs, s.inputs)
+            : kernels::conv_operator_norm(
+                  values, {s.outputs, s.inputs, s.kernel_height, s.kernel_width, layer.input_height,
+                           layer.input_width, layer.stride, layer.padding});
+    if (!norm.converged) {
+      result.problem = "the operator norm of " + w.name + " did not converge (residual " +
+                       std::to_string(norm.residual) + " after " + std::to_string(norm.iterations) +
+                       " steps)";
+      return result;
+    }
+    result.values.push_back(norm.value);
+  }
+  return result;
+}
+
+std::vector<double> compute_proxies(const Snapshot& snapshot, bool of_change) {
+  std::vector<double> proxies;
+  for (const Layer& layer : snapshot.layers()) {
+    const Array& w = snapshot.weight(layer);
+    const std::vector<float> difference = of_change ? change(w) : std::vector<float>();
+    const std::span<const float> values = of_change ? std::span<const float>(difference) : w.final;
+    const LayerShape s = shape_of(snapshot, layer);
+    proxies.push_back(
+        layer.kind == LayerKind::dense
+            ? kernels::notebook_spectral_proxy_dense(values, s.outputs, s.inputs)
+            : kernels::notebook_spectral_proxy_conv(values, s.outputs, s.inputs, s.positions()));
+  }
+  return proxies;
+}
+
+}  // namespace
+
+LayerShape shape_of(const Snapshot& snapshot, const Layer& layer) {
+  const auto& shape = snapshot.weight(layer).shape;
+  LayerShape s{shape[0], shape[1], 1, 1};
+  if (shape.size() == 4) {
+    s.kernel_height = shape[2];
+    s.kernel_width = shape[3];
+  }
+  return s;
+}
+
+const std::vector<LayerCorrelation>& paper_correlations(const Snapshot& snapshot) {
+  return snapshot.memo().get("paper_correlations", [&] {
+    std::vector<LayerCorrelation> all;
+    for (const Layer& layer : snapshot.layers()) {
+      const LayerShape s = shape_of(snapshot, layer);
+      const kernels::RowBatches in = batches(s, snapshot.weight(layer).final.data());
+      std::vector<kernels::CosineSum> sums(static_cast<std::size_t>(in.batches));
+      kernels::absolute_cosine_sums(in, sums.data());
+      CompensatedSum sum;
+      std::int64_t pairs = 0;
+      for (const kernels::CosineSum& c : sums) {
+        sum.add(c.sum);
+        pairs += c.pairs;
+      }
+      // rounding may carry a mean of ones past 1
+      if (pairs > 0) {
+        const double rho = sum.value() / static_cast<double>(pairs);
+        all.push_back({s, in.length, rho > 1 ? 1.0 : rho});
+      }
+    }
+    return all;
+  });
+}
+
+std::vector<double> notebook_means(const Snapshot& snapshot, const Layer& layer, std::int64_t columns) {
+  const LayerShape s = shape_of(snapshot, layer);
+  kernels::RowBatches in = batches(s, snapshot.weight(layer).final.data());
+  if (columns > 0 && in.length > columns) in.length = columns;
+  std::vector<double> means(static_cast<std::size_t>(in.batches));
+  kernels::smoothed_cosine_means(in, 1e-5, means.data());
+  return means;
+}
+
+double correlation_g(double rho, std::int64_t n, std::int64_t m) {
+  const auto units = static_cast<double>(n - 1), inputs = static_cast<double>(m);
+  if (rho >= 1) return std::numeric_limits<double>::infinity();
+  return -units * inputs * std::log1p(-rho) - inputs * std::log1p(units * rho);
+}
+
+const std::vector<double>& frobenius_norms(const Snapshot& snapshot) {
+  return snapshot.memo().get("frobenius_norms", [&] {
+    std::vector<double> norms;
+    for (const Layer& layer : snapshot.layers())
+      norms.push_back(std::sqrt(kernels::squared_distance(snapshot.weight(layer).final, {})));
+    return norms;
+  });
+}
+
+const OperatorNorms& operator_norms(const Snapshot& snapshot) {
+  return snapshot.memo().get("operator_norms", [&] { return compute_operator_norms(snapshot, false); });
+}
+
+const OperatorNorms& operator_norms_of_change(const Snapshot& snapshot) {
+  return snapshot.memo().get("operator_norms_of_change",
+                             [&] { return compute_operator_norms(snapshot, true); });
+}
+
+const std::vector<double>& spectral_proxies(const Snapshot& snapshot) {
+  return snapshot.memo().get("spectral_proxies", [&] { return compute_proxies(snapshot, false); });
+}
+
+const std::vector<double>& spectral_proxies_of_change(const Snapshot& snapshot) {
+  return snapshot.memo().get("spectral_proxies_of_change", [&] { return compute_proxies(snapshot, true); });
+}
+
+double weight_count(const Snapshot& snapshot) {
+  double count = 0;
+  for (const Layer& layer : snapshot.layers())
+    count += static_cast<double>(snapshot.weight(layer).final.size());
+  return count;
+}
+
+double half_squared_change(const Snapshot& snapshot, bool weights_only) {
+  CompensatedSum sum;
+  if (weights_only) {
+    for (const Layer& layer : snapshot.layers())
+      sum.add(kernels::squared_distance(snapshot.weight(layer).final, snapshot.weight(layer).init));
+  } else {
+    for (const Array& a : snapshot.arrays()) sum.add(kernels::squared_distance(a.final, a.init));
+  }
+  return 0.5 * sum.value();
+}
+
+Outcome sum_of_logs(const Snapshot& snapshot, const std::vector<double>& factors, const char* what,
+                    double power) {
+  CompensatedSum sum;
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i] == 0)
+      return Outcome::undefined(std::string(what) + " of " + snapshot.weight(snapshot.layers()[i]).name +
+                                " is 0, its logarithm has no value");
+    sum.add(std::log(factors[i]));
+  }
+  return Outcome::value(power * sum.value());
+}
+
+std::optional<Outcome> without_init(const Snapshot& snapshot) {
+  if (snapshot.has_init()) return std::nullopt;
+  return Outcome::not_applicable("the initial weights are not known");
+}
+
+}  // namespace gapbench::measures

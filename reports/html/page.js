@@ -1,0 +1,213 @@
+'use strict';
+(() => {
+  const doc = JSON.parse(document.getElementById('document').textContent);
+  const sentences = JSON.parse(document.getElementById('sentences').textContent);
+  const $ = (id) => document.getElementById(id);
+  const state = {gap: 0, sort: 'tau_b', descending: true, measure: null, axis: ''};
+
+  // every text of the document goes in as text, never as markup
+  const element = (tag, attributes = {}, ...children) => {
+    const e = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) key === 'class' ? e.className = value : e.setAttribute(key, value);
+    e.append(...children.filter((c) => c !== null));
+    return e;
+  };
+  const svg = (tag, attributes) => {
+    const e = document.createElementNS('http://www.w3.org/2000/svg', tag);
+    for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value);
+    return e;
+  };
+  const fixed = (v, digits = 3) => {
+    if (v === null || v === undefined) return '';
+    const text = v.toFixed(digits);
+    return (Number(text) === 0 ? text.replace('-', '') : text).replace('-', '−');
+  };
+  const pText = (p) => p === null ? '' : p >= 0.001 || p === 0 ? fixed(p) : p.toExponential(1).replace('e-', 'e−');
+  const levelText = (v) => v === null ? 'none' : Array.isArray(v) ? v.join('-') : String(v);
+  const result = (m) => m.results[state.gap];
+  const band = () => doc.measures.map((m) => result(m).null_band).find((b) => b) || null;
+
+  const columns = [
+    {key: 'measure', title: 'Measure', value: (m) => m.id, text: true},
+    {key: 'family', title: 'Family', value: (m) => m.family, text: true},
+    {key: 'sign', title: 'Sign', value: (m) => m.sign, text: true},
+    {key: 'tau_b', title: 'tau-b', value: (m) => result(m).tau_b, number: true},
+    {key: 'interval', title: 'Interval', value: (m) => result(m).interval ? result(m).interval.low : null},
+    {key: 'tau_a', title: 'tau-a', value: (m) => result(m).tau_a, number: true},
+    {key: 'p_value', title: 'p', value: (m) => result(m).p_value, number: true},
+    {key: 'n', title: 'n', value: (m) => result(m).n, number: true},
+    {key: 'ties', title: 'Ties', value: (m) => result(m).ties.measure, number: true},
+  ];
+
+  const glyph = (m) => {
+    const r = result(m), b = band();
+    const x = (v) => 100 + 98 * v;
+    const g = svg('svg', {class: 'glyph', viewBox: '0 0 200 20', preserveAspectRatio: 'none', role: 'img',
+                          'aria-label': r.interval ? `interval ${fixed(r.interval.low)} to ${fixed(r.interval.high)}` : 'no interval'});
+    if (b) g.append(svg('rect', {class: 'band', x: x(b.low), y: 1, width: x(b.high) - x(b.low), height: 18}));
+    g.append(svg('line', {class: 'rail', x1: 2, y1: 10, x2: 198, y2: 10, 'vector-effect': 'non-scaling-stroke'}));
+    g.append(svg('line', {class: 'axis', x1: 100, y1: 1, x2: 100, y2: 19, 'vector-effect': 'non-scaling-stroke'}));
+    if (r.interval)
+      g.append(svg('line', {class: 'bar', x1: x(r.interval.low), y1: 10, x2: x(r.interval.high), y2: 10, 'vector-effect': 'non-scaling-stroke'}));
+    if (r.tau_b !== null) g.append(svg('ellipse', {class: 'dot', cx: x(r.tau_b), cy: 10, rx: 4.2, ry: 4.6}));
+    return g;
+  };
+
+  const cell = (m, column) => {
+    const r = result(m);
+    if (column.key === 'measure') {
+      const info = [m.counts.missing ? `${m.counts.missing} missing` : '', m.counts.censored ? `${m.counts.censored} censored` : ''].filter(Boolean).join(', ');
+      const td = element('td', {class: 'id', title: [m.name, m.formula, m.source].filter(Boolean).join('\n')}, m.id,
+                         m.kind === 'baseline' ? element('small', {}, 'baseline') : m.name ? element('small', {}, m.name) : null);
+      if (info) td.append(element('small', {class: 'status'}, info));
+      return td;
+    }
+    if (column.key === 'tau_b' && r.status !== 'ok') return element('td', {class: 'number status', title: r.reason || ''}, r.status);
+    if (column.key === 'interval') {
+      const td = element('td', {class: 'glyph'}, glyph(m));
+      if (r.interval) td.title = `${fixed(r.interval.low)} to ${fixed(r.interval.high)}`;
+      return td;
+    }
+    if (column.key === 'p_value') return element('td', {class: 'number', title: r.p_method || ''}, pText(r.p_value));
+    if (column.key === 'ties') return element('td', {class: 'number', title: 'pairs tied in the measure / the gap / both'}, `${r.ties.measure}/${r.ties.gap}/${r.ties.both}`);
+    if (column.key === 'n') return element('td', {class: 'number'}, String(r.n));
+    if (column.number) return element('td', {class: 'number'}, fixed(column.value(m)));
+    return element('td', {}, column.value(m) ?? '');
+  };
+
+  const drawTable = () => {
+    const head = element('tr');
+    for (const column of columns) {
+      const button = element('button', {type: 'button'}, column.title);
+      button.addEventListener('click', () => {
+        state.descending = state.sort === column.key ? !state.descending : !column.text;
+        state.sort = column.key;
+        drawTable();
+        $('ranking').querySelector(`[data-key=${column.key}] button`).focus();
+      });
+      const sorted = state.sort === column.key ? (state.descending ? 'descending' : 'ascending') : 'none';
+      head.append(element('th', {scope: 'col', 'aria-sort': sorted, 'data-key': column.key, class: column.number ? 'number' : ''}, button));
+    }
+    $('ranking').tHead.replaceChildren(head);
+    const {value} = columns.find((c) => c.key === state.sort);
+    const wanted = $('filter').value.trim().toLowerCase();
+    const rows = doc.measures
+        .filter((m) => $('baselines').checked || m.kind !== 'baseline')
+        .filter((m) => !wanted || [m.id, m.name, m.family].some((t) => t && t.toLowerCase().includes(wanted)));
+    rows.sort((a, b) => {
+      const va = value(a), vb = value(b);
+      if (va === null || vb === null) return (va === null) - (vb === null);  // missing last, either way round
+      const order = typeof va === 'string' ? va.localeCompare(vb) : va - vb;
+      return state.descending ? -order : order;
+    });
+    $('ranking').tBodies[0].replaceChildren(...rows.map((m) => {
+      const tr = element('tr', {class: (m.kind === 'baseline' ? 'baseline' : '') + (m.id === state.measure ? ' chosen' : ''), 'data-id': m.id},
+                         ...columns.map((c) => cell(m, c)));
+      tr.addEventListener('click', () => choose(m.id));
+      return tr;
+    }));
+  };
+
+  // Okabe and Ito's colours, told apart by colour-blind eyes; shapes help beyond that
+  const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#8c7a00', '#7a7a7a'];
+  const shapes = ['circle', 'triangle', 'rect', 'rectRot', 'star', 'cross', 'crossRot', 'dash'];
+  let chart = null;
+  const drawScatter = () => {
+    const gap = doc.gaps[state.gap];
+    const measure = doc.measures.find((m) => m.id === state.measure);
+    const groups = new Map();
+    for (const model of doc.models) {
+      const x = model.measures[state.measure], y = model.gaps[gap.id];
+      if (x === null || x === undefined || y === null) continue;
+      const level = state.axis ? levelText(model.hp[state.axis]) : 'models';
+      if (!groups.has(level)) groups.set(level, []);
+      groups.get(level).push({x, y, model});
+    }
+    const axis = doc.axes.find((a) => a.name === state.axis);
+    const levels = axis ? axis.levels.map(levelText).filter((l) => groups.has(l)) : [...groups.keys()];
+    const style = getComputedStyle(document.documentElement);
+    const ink = style.getPropertyValue('--soft').trim(), line = style.getPropertyValue('--line').trim();
+    const positive = doc.models.every((m) => !(m.measures[state.measure] <= 0));
+    $('log').disabled = !positive;
+    const scale = (title, type) => ({type, title: {display: true, text: title, color: ink}, ticks: {color: ink, maxTicksLimit: 9}, grid: {color: line}});
+    if (chart) chart.destroy();
+    chart = new Chart($('scatter'), {
+      type: 'scatter',
+      data: {datasets: levels.map((level, i) => ({label: level, data: groups.get(level), backgroundColor: colours[i % colours.length] + 'cc',
+                                                  borderColor: colours[i % colours.length], pointStyle: shapes[i % shapes.length], radius: 5, hoverRadius: 7}))},
+      options: {
+        animation: false, maintainAspectRatio: false,
+        scales: {x: scale(state.measure, $('log').checked && positive ? 'logarithmic' : 'linear'), y: scale(gap.label + (gap.unit ? ` (${gap.unit})` : ''), 'linear')},
+        plugins: {
+          legend: {display: Boolean(state.axis), position: 'top', align: 'start', labels: {color: ink, usePointStyle: true}, title: {display: Boolean(state.axis), text: state.axis, color: ink}},
+          tooltip: {callbacks: {label: ({raw}) => [`${raw.model.id}: ${raw.x.toPrecision(5)}, gap ${raw.y.toPrecision(4)}`,
+                                                   Object.entries(raw.model.hp).map(([k, v]) => `${k} ${levelText(v)}`).join(', ')]}},
+        },
+      },
+    });
+    $('measure-info').textContent = [measure.name, measure.formula, measure.source && 'Source: ' + measure.source].filter(Boolean).join(' · ');
+  };
+
+  const choose = (id) => {
+    if (!$('measure').querySelector(`option[value="${CSS.escape(id)}"]`)) return;  // nothing to plot
+    state.measure = id;
+    $('measure').value = id;
+    drawTable();
+    drawScatter();
+  };
+
+  const drawEvidence = () => $('evidence').replaceChildren(...sentences.evidence[state.gap].map((s) => element('li', {}, s)));
+
+  const fill = () => {
+    $('title').textContent = doc.title;
+    $('population').textContent = sentences.population;
+    $('level').textContent = `${100 * doc.bootstrap.level} %`;
+    $('gap').append(...doc.gaps.map((g, i) => element('option', {value: i}, g.label + (g.unit ? ` (${g.unit})` : ''))));
+    const plotted = doc.measures.filter((m) => doc.models.some((model) => typeof model.measures[m.id] === 'number'));
+    $('measure').append(...plotted.map((m) => element('option', {value: m.id}, m.id)));
+    $('axis').append(...doc.axes.map((a) => element('option', {value: a.name}, a.name)), element('option', {value: ''}, 'nothing'));
+    state.axis = doc.axes.length ? doc.axes[0].name : '';
+    $('axis').value = state.axis;
+    const best = plotted.find((m) => m.kind === 'measure') || plotted[0];
+    state.measure = best ? best.id : null;
+    if (best) $('measure').value = best.id;
+    $('axes').tBodies[0].append(...doc.axes.map((a) => element('tr', {}, element('th', {scope: 'row'}, a.name), element('td', {}, a.levels.map(levelText).join(', ')))));
+    if (!doc.axes.length) $('axes').tBodies[0].append(element('tr', {}, element('td', {}, 'No axis was named: the models are ranked as one group.')));
+    $('notes').append(...doc.notes.map((n) => element('p', {}, n)));
+    const p = doc.provenance, rows = [];
+    const seconds = (s) => s >= 100 ? `${Math.round(s)} s` : `${Number(s.toPrecision(2))} s`;
+    if (p.created) rows.push(['Created', p.created]);
+    if (p.gapbench) rows.push(['gapbench', `${p.gapbench.version} (revision ${p.gapbench.revision})`]);
+    if (p.libraries) rows.push(['Libraries', Object.entries(p.libraries).map(([k, v]) => `${k} ${v}`).join(', ')]);
+    if (p.command) rows.push(['Command', p.command]);
+    if (p.data) rows.push(['Data', `${p.data.name}, SHA-256 ${p.data.sha256}`]);
+    if (p.device) rows.push(['Device', p.device + (p.threads ? `, ${p.threads} threads` : '')]);
+    if (p.times) rows.push(['Times of this run', Object.entries(p.times).map(([k, v]) => `${k.replace(/_s$/, '').replaceAll('_', ' ')} ${seconds(v)}`).join(', ')]);
+    const seeds = [...new Set(doc.models.map((m) => m.seed).filter((s) => s !== null))];
+    if (seeds.length) rows.push(['Seeds', seeds.slice(0, 20).join(', ') + (seeds.length > 20 ? ', …' : '')]);
+    rows.push(['Bootstrap', `${doc.bootstrap.resamples} resamples of configurations, percentile, seed ${doc.bootstrap.seed ?? 0}`]);
+    if (p.inputs) rows.push(['Input', p.inputs.join(', ')]);
+    $('provenance').append(...rows.flatMap(([k, v]) => [element('dt', {}, k), element('dd', {}, v)]));
+    if (p.spec)
+      $('spec').textContent = JSON.stringify(p.spec, null, 2);
+    else
+      $('spec').closest('details').remove();
+  };
+
+  fill();
+  drawEvidence();
+  drawTable();
+  if (state.measure) drawScatter();
+  $('gap').addEventListener('change', (e) => {
+    state.gap = Number(e.target.value);
+    drawEvidence();
+    drawTable();
+    if (state.measure) drawScatter();
+  });
+  $('measure').addEventListener('change', (e) => choose(e.target.value));
+  $('axis').addEventListener('change', (e) => { state.axis = e.target.value; drawScatter(); });
+  $('log').addEventListener('change', drawScatter);
+  $('filter').addEventListener('input', drawTable);
+  $('baselines').addEventListener('change', drawTable);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => state.measure && drawScatter());
+})();

@@ -1,0 +1,111 @@
+#include "reports/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace gapbench::reports {
+
+std::string fixed(const Document& value, int decimals) {
+  if (value.is_null()) return "";
+  std::string text = fmt::format("{:.{}f}", value.get<double>(), decimals);
+  if (text.find_first_not_of("-0.") == std::string::npos && text[0] == '-') text.erase(0, 1);
+  return text;
+}
+
+std::string p_text(const Document& value) {
+  if (value.is_null()) return "";
+  const double p = value;
+  return p >= 0.001 || p == 0 ? fixed(value, 3) : fmt::format("{:.1e}", p);
+}
+
+std::string interval_text(const Document& interval) {
+  if (interval.is_null()) return "";
+  return "[" + fixed(interval["low"], 3) + ", " + fixed(interval["high"], 3) + "]";
+}
+
+std::string population_sentence(const Document& ranking) {
+  const Document& p = ranking["population"];
+  const auto measures = std::count_if(ranking["measures"].begin(), ranking["measures"].end(),
+                                      [](const Document& m) { return m["kind"] == "measure"; });
+  std::string text = fmt::format("{} models of {} configurations, ranked by {} measures and {} baselines",
+                                 p["models"].dump(), p["configurations"].dump(), measures,
+                                 static_cast<std::ptrdiff_t>(ranking["measures"].size()) - measures);
+  if (!ranking["axes"].empty()) {
+    std::string axes;
+    for (const Document& a : ranking["axes"])
+      axes += (axes.empty() ? "" : ", ") + a["name"].get<std::string>();
+    text += ", over the axes " + axes;
+  }
+  text += ".";
+  std::string left;
+  for (const auto& [reason, count] : p["excluded"].items()) {
+    if (count == 0) continue;
+    std::string words = reason;
+    std::replace(words.begin(), words.end(), '_', ' ');
+    left += (left.empty() ? "" : ", ") + count.dump() + " " + words;
+  }
+  if (!left.empty()) text += " Left out: " + left + ".";
+  return text;
+}
+
+std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
+  std::vector<std::string> sentences;
+  std::vector<std::string> positive, negative;
+  std::size_t ranked = 0;
+  Document band = nullptr;
+  double best_size = -2;
+  std::string size_id;
+  for (const Document& m : ranking["measures"]) {
+    const Document& r = m["results"][gap];
+    if (!r["null_band"].is_null()) band = r["null_band"];
+    if (m["kind"] == "baseline" && m["id"].get<std::string>().rfind("baseline-", 0) != 0 &&
+        !r["tau_b"].is_null() && r["tau_b"].get<double>() > best_size) {
+      best_size = r["tau_b"];
+      size_id = m["id"];
+    }
+    if (m["kind"] != "measure") continue;
+    ++ranked;
+    if (r["interval"].is_null()) continue;
+    if (r["interval"]["low"].get<double>() > 0) positive.push_back(m["id"]);
+    if (r["interval"]["high"].get<double>() < 0) negative.push_back(m["id"]);
+  }
+  const auto join = [](const std::vector<std::string>& ids) {
+    return fmt::format("{}", fmt::join(ids, ", "));
+  };
+  const std::string level = fmt::format("{:g} %", 100 * ranking["bootstrap"]["level"].get<double>());
+  if (positive.empty() && negative.empty())
+    sentences.push_back(
+        fmt::format("No {} interval of the {} measures leaves out 0: these models do not tell the measures "
+                    "from no association.",
+                    level, ranked));
+  if (!positive.empty())
+    sentences.push_back(fmt::format("{} of {} measures have a {} interval above 0: {}.", positive.size(),
+                                    ranked, level, join(positive)));
+  if (!negative.empty())
+    sentences.push_back(
+        fmt::format("{} of {} measures have a {} interval below 0, so they order these models the wrong way "
+                    "round for a measure that claims +: {}.",
+                    negative.size(), ranked, level, join(negative)));
+  if (!band.is_null())
+    sentences.push_back(fmt::format("A random score falls between {} and {} in {} of draws.",
+                                    fixed(band["low"], 3), fixed(band["high"], 3), level));
+  if (best_size > -2) {
+    const auto above =
+        std::count_if(ranking["measures"].begin(), ranking["measures"].end(), [&](const Document& m) {
+          return m["kind"] == "measure" && !m["results"][gap]["tau_b"].is_null() &&
+                 m["results"][gap]["tau_b"].get<double>() > best_size;
+        });
+    sentences.push_back(
+        fmt::format("The number of weights alone ({}) has tau-b {}; {} of {} measures have a larger one.",
+                    size_id, fixed(Document(best_size), 3), above, ranked));
+  }
+  if (ranked > 1)
+    sentences.push_back(fmt::format(
+        "The intervals are for one measure at a time: among {} of them, some leave out 0 by chance.",
+        ranked));
+  return sentences;
+}
+
+}  // namespace gapbench::reports

@@ -1,0 +1,22 @@
+// What the text renderers share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "reports/report.h"
+
+namespace gapbench::reports {
+
+/// A number with fixed decimals; never "-0.000". "" for null.
+std::string fixed(const Document& value, int decimals);
+/// A p-value: three decimals, or like 2.1e-05 when smaller than .001.
+std::string p_text(const Document& value);
+/// "[-0.123, 0.456]", or "" for null.
+std::string interval_text(const Document& interval);
+/// "48 models of 24 configurations, ranked by 12 measures; 2 left out: not converged 2."
+std::string population_sentence(const Document& ranking);
+/// What the evidence supports, in sentences: which intervals leave out 0, and the band of a random score.
+std::vector<std::string> evidence(const Document& ranking, std::size_t gap);
+
+}  // namespace gapbench::reports

@@ -1,0 +1,202 @@
+#include "runners/ranking/kendall.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "measures/api/error.h"
+
+namespace gapbench {
+
+namespace {
+
+std::int64_t pairs(std::int64_t n) {
+  return n * (n - 1) / 2;
+}
+
+// Sums over the tie groups of a sorted sequence: t (t - 1) / 2, t (t - 1) (t - 2) and t (t - 1) (2 t + 5).
+struct TieSums {
+  std::int64_t pairs = 0;
+  double triples = 0, variance = 0;
+  void add(std::int64_t t) {
+    const auto d = static_cast<double>(t);
+    pairs += t * (t - 1) / 2;
+    triples += d * (d - 1) * (d - 2);
+    variance += d * (d - 1) * (2 * d + 5);
+  }
+};
+
+template <class Same>
+TieSums tie_sums(std::size_t n, const Same& same_as_previous) {
+  TieSums sums;
+  std::int64_t run = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (i > 0 && !same_as_previous(i)) {
+      sums.add(run);
+      run = 0;
+    }
+    ++run;
+  }
+  sums.add(run);
+  return sums;
+}
+
+// Sorts `values` and returns the number of strict inversions (merge sort).
+std::int64_t sort_counting_inversions(std::vector<double>& values) {
+  std::vector<double> buffer(values.size());
+  std::int64_t inversions = 0;
+  const std::size_t n = values.size();
+  for (std::size_t width = 1; width < n; width *= 2) {
+    for (std::size_t low = 0; low < n; low += 2 * width) {
+      const std::size_t middle = std::min(low + width, n), high = std::min(low + 2 * width, n);
+      std::size_t a = low, b = middle;
+      for (std::size_t k = low; k < high; ++k) {
+        // equal values are no inversion: the left one goes first
+        if (a < middle && (b == high || !(values[b] < values[a]))) {
+          buffer[k] = values[a++];
+        } else {
+          inversions += static_cast<std::int64_t>(middle - a);
+          buffer[k] = values[b++];
+        }
+      }
+    }
+    values.swap(buffer);
+  }
+  return inversions;
+}
+
+double normal_p(std::int64_t n_items, double s, const TieSums& x, const TieSums& y) {
+  const auto n = static_cast<double>(n_items);
+  double variance = (n * (n - 1) * (2 * n + 5) - x.variance - y.variance) / 18;
+  variance += 2 * static_cast<double>(x.pairs) * static_cast<double>(y.pairs) / (n * (n - 1));
+  if (n_items > 2) variance += x.triples * y.triples / (9 * n * (n - 1) * (n - 2));
+  return std::erfc(std::abs(s) / std::sqrt(2 * variance));
+}
+
+}  // namespace
+
+double kendall_exact_p(std::int64_t n, std::int64_t discordant) {
+  const std::int64_t all = pairs(n), c = std::min(discordant, all - discordant);
+  if (2 * c == all) return 1;
+  // p[k] = probability of k inversions in a random permutation of the items so far; adding item i spreads it
+  // over k..k+i-1
+  std::vector<double> p(static_cast<std::size_t>(c) + 1, 0.0), next(p.size());
+  p[0] = 1;
+  for (std::int64_t i = 2; i <= n; ++i) {
+    double window = 0;
+    for (std::int64_t k = 0; k <= c; ++k) {
+      window += p[static_cast<std::size_t>(k)];
+      if (k >= i) window -= p[static_cast<std::size_t>(k - i)];
+      next[static_cast<std::size_t>(k)] = window / static_cast<double>(i);
+    }
+    p.swap(next);
+  }
+  return std::min(1.0, 2 * std::accumulate(p.begin(), p.end(), 0.0));
+}
+
+Kendall kendall(std::span<const double> x, std::span<const double> y) {
+  if (x.size() != y.size()) throw InternalError("kendall: lengths differ");
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(x[i]) || !std::isfinite(y[i])) throw InternalError("kendall: a value is not finite");
+  Kendall k;
+  k.n = static_cast<std::int64_t>(x.size());
+  if (k.n < 2) return k;
+  std::vector<std::uint32_t> order(x.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return x[a] != x[b] ? x[a] < x[b] : y[a] < y[b]; });
+  const TieSums tx = tie_sums(x.size(), [&](std::size_t i) { return x[order[i]] == x[order[i - 1]]; });
+  const TieSums txy = tie_sums(x.size(), [&](std::size_t i) {
+    return x[order[i]] == x[order[i - 1]] && y[order[i]] == y[order[i - 1]];
+  });
+  std::vector<double> by_x(y.size());
+  for (std::size_t i = 0; i < y.size(); ++i) by_x[i] = y[order[i]];
+  // within a tie of x, y ascends: no inversion is counted there
+  k.discordant = sort_counting_inversions(by_x);
+  const TieSums ty = tie_sums(y.size(), [&](std::size_t i) { return by_x[i] == by_x[i - 1]; });
+  const std::int64_t all = pairs(k.n);
+  k.ties_x = tx.pairs;
+  k.ties_y = ty.pairs;
+  k.ties_both = txy.pairs;
+  k.concordant = all - k.ties_x - k.ties_y + k.ties_both - k.discordant;
+  const auto s = static_cast<double>(k.concordant - k.discordant);
+  k.tau_a = s / static_cast<double>(all);
+  if (k.ties_x == all || k.ties_y == all) return k;
+  // the product of square roots, not the root of a product: n^4 / 4 would overflow 64-bit integers
+  const double tau_b =
+      s / std::sqrt(static_cast<double>(all - k.ties_x)) / std::sqrt(static_cast<double>(all - k.ties_y));
+  k.tau_b = std::clamp(tau_b, -1.0, 1.0);
+  const bool ties = k.ties_x > 0 || k.ties_y > 0;
+  if (!ties && (k.n <= 33 || std::min(k.discordant, k.concordant) <= 1)) {
+    k.p_value = kendall_exact_p(k.n, k.discordant);
+    k.p_method = "exact";
+  } else {
+    k.p_value = normal_p(k.n, s, tx, ty);
+    k.p_method = "normal";
+  }
+  return k;
+}
+
+WeightedKendall::WeightedKendall(std::span<const double> x, std::span<const double> y)
+    : order_(x.size()), y_rank_(x.size()), new_x_(x.size()), new_xy_(x.size()) {
+  std::vector<double> levels(y.begin(), y.end());
+  std::sort(levels.begin(), levels.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  std::iota(order_.begin(), order_.end(), 0u);
+  std::sort(order_.begin(), order_.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return x[a] != x[b] ? x[a] < x[b] : y[a] < y[b]; });
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    const double value = y[order_[i]];
+    y_rank_[i] =
+        static_cast<std::uint32_t>(std::lower_bound(levels.begin(), levels.end(), value) - levels.begin()) +
+        1;
+    new_x_[i] = i == 0 || x[order_[i]] != x[order_[i - 1]];
+    new_xy_[i] = new_x_[i] || value != y[order_[i - 1]];
+  }
+  tree_.resize(levels.size() + 1);
+  y_total_.resize(levels.size() + 1);
+}
+
+std::optional<double> WeightedKendall::tau_b(std::span<const std::uint32_t> weights) {
+  std::fill(tree_.begin(), tree_.end(), 0);
+  std::fill(y_total_.begin(), y_total_.end(), 0);
+  const std::size_t levels = tree_.size() - 1, n = order_.size();
+  // twice the number of pairs within a group of total weight w, plus w: w squared
+  std::int64_t total = 0, squares_x = 0, squares_y = 0, squares_xy = 0, discordant = 0;
+  for (std::size_t start = 0; start < n;) {
+    std::size_t end = start;
+    std::int64_t group = 0, cell = 0;
+    for (; end < n && (end == start || !new_x_[end]); ++end) {
+      const std::int64_t w = weights[order_[end]];
+      if (new_xy_[end]) {
+        squares_xy += cell * cell;
+        cell = 0;
+      }
+      cell += w;
+      group += w;
+      if (w == 0) continue;
+      std::int64_t not_above = 0;  // weight of smaller x with y at most this one
+      for (std::size_t r = y_rank_[end]; r > 0; r -= r & (~r + 1)) not_above += tree_[r];
+      discordant += w * (total - not_above);
+    }
+    squares_xy += cell * cell;
+    squares_x += group * group;
+    for (std::size_t i = start; i < end; ++i) {
+      const std::int64_t w = weights[order_[i]];
+      if (w == 0) continue;
+      y_total_[y_rank_[i]] += w;
+      for (std::size_t r = y_rank_[i]; r <= levels; r += r & (~r + 1)) tree_[r] += w;
+    }
+    total += group;
+    start = end;
+  }
+  for (const std::int64_t w : y_total_) squares_y += w * w;
+  const std::int64_t untied_x = (total * total - squares_x) / 2, untied_y = (total * total - squares_y) / 2;
+  if (untied_x == 0 || untied_y == 0) return std::nullopt;
+  // C + D = n0 - n1 - n2 + n3
+  const std::int64_t comparable = (total * total - squares_x - squares_y + squares_xy) / 2;
+  return static_cast<double>(comparable - 2 * discordant) / std::sqrt(static_cast<double>(untied_x)) /
+         std::sqrt(static_cast<double>(untied_y));
+}
+
+}  // namespace gapbench

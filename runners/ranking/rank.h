@@ -1,0 +1,45 @@
+// Ranks the measures of a table by Kendall's tau against the gap: a ledger of ours, or anybody's CSV.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "runners/ledger/table.h"
+
+namespace gapbench {
+
+/// What a registry knows of a measure; a foreign CSV has none.
+struct MeasureDescription {
+  std::string name, family, sign, formula, source;  ///< sign: "+", "-" or "0"
+};
+
+struct RankOptions {
+  std::string title = "ranking";
+  std::vector<std::string> gaps;  ///< columns; empty: gen.gap and gen.gap_loss, as far as they are there
+  std::vector<std::string> axes = {"hp.*"};  ///< column patterns; one that matches nothing is passed over
+  std::vector<std::string> measures = {"complexity.*"};  ///< column patterns; each must match a column
+  std::string configuration;         ///< column; empty: experiment_id if there, else each row by itself
+  std::string seed;                  ///< column; empty: repeat_id if there
+  std::string model;                 ///< column; empty: model_id if there, else "row <n>"
+  bool keep_all = false;             ///< also rows with is.converged or is.high_train_accuracy false
+  bool infinite_is_extreme = false;  ///< rank +-inf as the largest or smallest value; else it is missing
+  std::int64_t resamples = 1000;
+  double level = 0.95;
+  std::uint64_t random_seed = 0;  ///< of the bootstrap and the baselines
+  int threads = 0;                ///< 0 = one a core; the result does not depend on it
+  std::map<std::string, MeasureDescription> descriptions;
+  nlohmann::json provenance = nlohmann::json::object();  ///< copied through
+};
+
+/// The ranking document (reports/schemas/ranking.schema.json). A pure function of table and options less
+/// `threads`: same input, same bytes. Measures are sorted by tau-b against the first gap, largest first.
+/// Baselines are added: one random score per model with the band of 1,000 further ones, and the gap with
+/// Gaussian noise of standard deviation 0.02 and 0.05 in the unit of the gap; num-params and wc-nop are
+/// marked as baselines too. Throws InputError on unknown columns (with the nearest), cells that are no
+/// numbers, no rows that can be ranked.
+nlohmann::ordered_json rank(const Table& table, const RankOptions& options);
+
+}  // namespace gapbench
