@@ -4,7 +4,8 @@
 // Inputs    shapes.
 // Returns   a count.
 // Source    Dziugaite et al. 2020; Jiang et al. 2019, equation 20, also counts biases.
-// Error     exact up to 2^53. Cost: O(layers).
+// Error     exact up to 2^53.
+// Cost      O(layers).
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

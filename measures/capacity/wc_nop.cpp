@@ -4,7 +4,8 @@
 // Inputs    shapes.
 // Returns   a count.
 // Source    released code of Jin et al. 2020 (NoP).
-// Error     exact up to 2^53. Cost: O(layers).
+// Error     exact up to 2^53.
+// Cost      O(layers).
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

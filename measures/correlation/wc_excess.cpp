@@ -1,8 +1,7 @@
 // wc-excess: weight correlation above chance.
 //
 // Formula   mean over layers of rho_l - c(d_l), c(d) = Gamma(d / 2) / (sqrt(pi) Gamma((d + 1) / 2)) the
-// expectation of |cos| of two
-//           independent isotropic vectors of length d. rho_l as in wc-paper.
+//           expectation of |cos| of two independent isotropic vectors of length d. rho_l as in wc-paper.
 // Inputs    final weights of every layer.
 // Returns   a number in [-1, 1], 0 for random weights on average.
 // Source    proposed here: it takes the fan-in out of wc-paper. c(9) = 35 / 128.

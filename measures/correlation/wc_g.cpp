@@ -1,16 +1,14 @@
 // wc-g: the correlation term g of the released notebooks.
 //
-// Formula   mean over layers of g_l. Dense: g = -(N - 1) m ln(1 - rho) - m ln(1 + (N - 1) rho), N outputs, m
-// inputs, rho the smoothed
-//           mean over full rows, diagonal included. Convolution: g = -(N - 1) m ln(1 - rho) + m ln(1 + (N -
-//           1) rho), m input channels, rho the mean over input channels; kernel height 1 is passed over.
-//           Where rho >= 1, g = 50000.
+// Formula   mean over layers of g_l. Dense: g = -(N - 1) m ln(1 - rho) - m ln(1 + (N - 1) rho), N outputs,
+//           m inputs, rho the smoothed mean over full rows, diagonal included. Convolution: g = -(N - 1) m
+//           ln(1 - rho) + m ln(1 + (N - 1) rho), m input channels, rho the mean over input channels;
+//           kernel height 1 is passed over. Where rho >= 1, g = 50000.
 // Inputs    final weights of every layer.
 // Returns   a number without a unit; not applicable when no layer counts.
 // Source    released code of Jin et al. 2020: the plus in the convolution's second term, the mean over
-// layers, the missing 1/2 and the
-//           50000 are its own. wc-kl is the consistent form. Layers of one unit are left out: they have no
-//           pair.
+//           layers, the missing 1/2 and the 50000 are its own. wc-kl is the consistent form. Layers of one
+//           unit are left out: they have no pair.
 // Error     that of rho, times g's derivative.
 // Cost      O(sum fan_in outputs^2).
 #include <cmath>
@@ -53,6 +51,8 @@ const std::vector<double>& notebook_g(const Snapshot& snapshot) {
     return all;
   });
 }
+
+namespace {}  // namespace
 
 Measure wc_g() {
   Measure m;

@@ -1,14 +1,13 @@
 // wc-notebook: weight correlation as the paper's released notebooks compute it.
 //
 // Formula   mean over terms of M(rows), M = mean over all i, j, diagonal included, of |(w_i . w_j + e) /
-// (|w_i| |w_j| + e)|, e = 1e-5.
-//           A dense layer gives one term from its first 9 inputs alone; a convolution with kernel height > 1
-//           gives one term per input channel; 1x1 convolutions give none.
+//           (|w_i| |w_j| + e)|, e = 1e-5. A dense layer gives one term from its first 9 inputs alone; a
+//           convolution with kernel height > 1 gives one term per input channel; 1x1 convolutions give
+//           none.
 // Inputs    final weights of every layer.
 // Returns   a number in (0, 1]; not applicable when no layer gives a term.
 // Source    released code of Jin et al. 2020. Differs from wc-paper in the diagonal, the smoothing, the 9
-// inputs, the pooling of
-//           channels with layers, and the 1x1 convolutions.
+//           inputs, the pooling of channels with layers, and the 1x1 convolutions.
 // Error     kernels::cosine_error(9), about 1e-6.
 // Cost      O(sum inputs kh kw outputs^2).
 #include "measures/api/measure.h"

@@ -1,13 +1,14 @@
 // wc-paper: weight correlation, the paper's definition.
 //
-// Formula   mean over layers l of rho_l; rho_l = mean over pairs of output units of |cos| of their incoming
-// weights, for a convolution
-//           of each input channel's kh kw slices, averaged over input channels.
+// Formula   mean over layers l of rho_l; rho_l = mean over pairs of output units of |cos| of their
+//           incoming weights, for a convolution of each input channel's kh kw slices, averaged over input
+//           channels.
 // Inputs    final weights of every layer; biases are not part of a vector.
 // Returns   a number in [0, 1]; not applicable when no layer has two units.
 // Source    Jin et al. 2020, definitions 3.1 and 3.2 (recalled); 1x1 convolutions are taken as the dense
-// layers they are. Error     kernels::cosine_error of the longest vector, about 2e-5 at most. Cost      O(sum
-// fan_in outputs^2).
+//           layers they are.
+// Error     kernels::cosine_error of the longest vector, about 2e-5 at most.
+// Cost      O(sum fan_in outputs^2).
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

@@ -27,10 +27,11 @@ OperatorNorm lanczos(std::int64_t n, const Apply& apply, const Adjoint& adjoint)
   for (std::int64_t i = 0; i < n; ++i) v[i] = random.normal();
   v.normalize();
   const auto limit = static_cast<int>(std::min<std::int64_t>(n, largest_steps));
-  Eigen::MatrixXd basis(n, limit);
+  Eigen::MatrixXd basis(n, std::min(limit, 32));
   Eigen::VectorXd diagonal(limit), off_diagonal(limit);
   result.converged = false;
   for (int step = 0; step < limit; ++step) {
+    if (step == basis.cols()) basis.conservativeResize(n, std::min(limit, 2 * step));
     basis.col(step) = v;
     Eigen::VectorXd w = adjoint(apply(v));
     diagonal[step] = v.dot(w);
@@ -150,6 +151,8 @@ OperatorNorm conv_operator_norm(std::span<const float> w, const ConvShape& s) {
     }
     return Eigen::Map<const Eigen::VectorXd>(in.data(), in.size());
   };
+  // the norm of A is that of its transpose: iterate on the shorter vectors
+  if (s.outputs * out_area < s.inputs * in_area) return lanczos(s.outputs * out_area, adjoint, apply);
   return lanczos(s.inputs * in_area, apply, adjoint);
 }
 

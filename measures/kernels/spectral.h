@@ -22,25 +22,23 @@ struct OperatorNorm {
 // Formula   s = max |W x| / |x|, the largest singular value.
 // Inputs    W row-major [outputs, inputs] float32.
 // Returns   s; zero for an empty or zero matrix; not converged where W is not finite.
+// Source    Golub and Van Loan, Matrix Computations, chapter 8.
 // Error     up to 256 on the smaller side: eigenvalues of the Gram matrix in float64, relative 1e-12 in
-// practice; beyond:
-//           as conv_operator_norm.
-// Cost      O(outputs inputs min + min^3), or O(iterations outputs inputs).
+//           practice; beyond: as conv_operator_norm.
+// Cost      O(outputs inputs min + min^3), or O(steps outputs inputs).
 OperatorNorm dense_operator_norm(std::span<const float> w, std::int64_t outputs, std::int64_t inputs);
 
 // Operator norm of a convolution with its real zero padding and stride, on inputs of its real size.
 //
-// Formula   s = max |A x| / |x|, A the linear map of [inputs, height, width] images that the layer applies
-// (no bias). Inputs    W row-major [outputs, inputs, kernel_height, kernel_width] float32 and the geometry.
-// Returns   s by Lanczos on A^T A with full re-orthogonalisation from a fixed Philox start, stopped at a
-// residual of 1e-8
-//           relative to s^2, at most 300 steps. A 1x1 kernel with stride 1 and no padding is the dense
-//           matrix, done directly.
-// Source    Golub and Van Loan, Matrix Computations, chapter 10; ground truth for the FFT forms, which are
-// exact only for
-//           circular padding.
+// Formula   s = max |A x| / |x|, A the linear map of [inputs, height, width] images that the layer applies.
+// Inputs    W row-major [outputs, inputs, kernel_height, kernel_width] float32 and the geometry; no bias.
+// Returns   s by Lanczos on A^T A or A A^T, whichever is smaller, with full re-orthogonalisation from a fixed
+//           Philox start, stopped at a residual of 1e-8 relative to s^2, at most 300 steps. A 1x1 kernel with
+//           stride 1 and no padding is the dense matrix, done directly.
+// Source    Golub and Van Loan, Matrix Computations, chapter 10; the ground truth for the FFT forms, which are
+//           exact only for circular padding.
 // Error     relative to s about half the residual, less where singular values are separated.
-// Cost      O(steps outputs inputs kh kw positions).
+// Cost      O(steps outputs inputs kh kw positions) time, O(steps) vectors of memory.
 struct ConvShape {
   std::int64_t outputs, inputs, kernel_height, kernel_width, height, width, stride, padding;
 };
@@ -49,12 +47,13 @@ OperatorNorm conv_operator_norm(std::span<const float> w, const ConvShape& shape
 // The spectral proxy of the weight-correlation paper's released code.
 //
 // Formula   dense: sqrt(|G|_inf), G = W W^T or W^T W, whichever is smaller, |G|_inf the largest row sum of
-// absolute values;
-//           conv: sqrt(sum over the kernel's positions p of |K_p K_p^T|_inf), K_p the [inputs, outputs]
-//           slice.
+//           absolute values;
+//           conv: sqrt(sum over the kernel's positions p of |K_p K_p^T|_inf), K_p the [inputs, outputs] slice.
+// Inputs    W row-major [outputs, inputs] or [outputs, inputs, positions] float32.
 // Returns   an upper bound of the operator norm for a dense layer; for a convolution no bound either way.
 // Source    released notebooks of Jin et al. 2020 (PSN, SoSP).
-// Error     float64 rounding. Cost O(positions inputs^2 outputs).
+// Error     float64 rounding.
+// Cost      O(positions inputs^2 outputs).
 double notebook_spectral_proxy_dense(std::span<const float> w, std::int64_t outputs, std::int64_t inputs);
 double notebook_spectral_proxy_conv(std::span<const float> w, std::int64_t outputs, std::int64_t inputs,
                                     std::int64_t positions);

@@ -15,8 +15,12 @@ namespace {
 
 constexpr int tile = 64, steps = 16, threads = 256, each = 4;  // a thread owns 4 x 4 products of a tile
 
-__host__ __device__ std::int64_t tiles_across(std::int64_t rows) { return (rows + tile - 1) / tile; }
-__host__ __device__ std::int64_t tiles_above(std::int64_t rows) { return tiles_across(rows) * (tiles_across(rows) + 1) / 2; }
+__host__ __device__ std::int64_t tiles_across(std::int64_t rows) {
+  return (rows + tile - 1) / tile;
+}
+__host__ __device__ std::int64_t tiles_above(std::int64_t rows) {
+  return tiles_across(rows) * (tiles_across(rows) + 1) / 2;
+}
 
 // inverse[b * rows + i] = 1 / |w_i|, 0 for a zero row, NaN for one that is not finite
 __global__ void inverse_norms(RowBatches in, float* inverse) {
@@ -25,9 +29,11 @@ __global__ void inverse_norms(RowBatches in, float* inverse) {
   if (row >= in.batches * in.rows) return;
   const float* w = in.data + row / in.rows * in.batch_stride + row % in.rows * in.row_stride;
   double sum = 0;
-  for (std::int64_t k = lane; k < in.length; k += 32) sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
+  for (std::int64_t k = lane; k < in.length; k += 32)
+    sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
   for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-  if (lane == 0) inverse[row] = sum == 0 ? 0.0f : isfinite(sum) ? static_cast<float>(1 / sqrt(sum)) : nanf("");
+  if (lane == 0)
+    inverse[row] = sum == 0 ? 0.0f : isfinite(sum) ? static_cast<float>(1 / sqrt(sum)) : nanf("");
 }
 
 // Row and column of the t-th tile on or above the diagonal, columns first: (0,0) (0,1) (1,1) (0,2) (1,2) (2,2) ...
@@ -68,7 +74,8 @@ __global__ void __launch_bounds__(threads) tile_sums(RowBatches in, const float*
   double sum = 0;
   for (int i = 0; i < each; ++i)
     for (int j = 0; j < each; ++j)
-      if (tile_row * tile + row + i < tile_column * tile + column + j) sum += fabs(static_cast<double>(product[i][j]));
+      if (tile_row * tile + row + i < tile_column * tile + column + j)
+        sum += fabs(static_cast<double>(product[i][j]));
   for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
   if (threadIdx.x % 32 == 0) warp_sum[threadIdx.x / 32] = sum;
   __syncthreads();
@@ -79,7 +86,8 @@ __global__ void __launch_bounds__(threads) tile_sums(RowBatches in, const float*
   }
 }
 
-__global__ void __launch_bounds__(threads) finish(RowBatches in, const float* inverse, const double* partial, CosineSum* out) {
+__global__ void __launch_bounds__(threads)
+    finish(RowBatches in, const float* inverse, const double* partial, CosineSum* out) {
   __shared__ double sums[threads];
   __shared__ int zeros[threads], bad[threads];
   const std::int64_t batch = blockIdx.x, count = tiles_above(in.rows);
@@ -110,7 +118,9 @@ __global__ void __launch_bounds__(threads) finish(RowBatches in, const float* in
   }
 }
 
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
 
 }  // namespace
 
@@ -123,17 +133,21 @@ int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* worksp
   if (in.batches == 0) return cudaSuccess;
   const auto s = static_cast<cudaStream_t>(stream);
   float* inverse = static_cast<float*>(workspace);
-  double* partial = reinterpret_cast<double*>(static_cast<char*>(workspace) + aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float)));
+  double* partial =
+      reinterpret_cast<double*>(static_cast<char*>(workspace) +
+                                aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float)));
   constexpr std::int64_t largest_grid_y = 65535;  // more matrices than that go in several launches
   if (in.rows > 0) {
     const std::int64_t warps = in.batches * in.rows;
-    inverse_norms<<<static_cast<unsigned>((warps * 32 + threads - 1) / threads), threads, 0, s>>>(in, inverse);
+    inverse_norms<<<static_cast<unsigned>((warps * 32 + threads - 1) / threads), threads, 0, s>>>(in,
+                                                                                                  inverse);
     for (std::int64_t first = 0; first < in.batches; first += largest_grid_y) {
       RowBatches part = in;
       part.data = in.data + first * in.batch_stride;
       part.batches = in.batches - first < largest_grid_y ? in.batches - first : largest_grid_y;
       const dim3 grid(static_cast<unsigned>(tiles_above(in.rows)), static_cast<unsigned>(part.batches));
-      tile_sums<<<grid, threads, 0, s>>>(part, inverse + first * in.rows, partial + first * tiles_above(in.rows));
+      tile_sums<<<grid, threads, 0, s>>>(part, inverse + first * in.rows,
+                                         partial + first * tiles_above(in.rows));
     }
   }
   finish<<<static_cast<unsigned>(in.batches), threads, 0, s>>>(in, inverse, partial, out);

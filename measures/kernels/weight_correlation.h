@@ -1,24 +1,22 @@
 // Kernel: sums of absolute cosines between the rows of a matrix, or of each of many small matrices, without
 // ever holding the N x N matrix of cosines.
 //
-// Formula   plain:     S = sum_{i<j} |w_i . w_j| / (|w_i| |w_j|) over the rows of non-zero norm;
-//           smoothed:  M = (1 / N^2) sum_{i,j} |(w_i . w_j + e) / (|w_i| |w_j| + e)|, diagonal and zero rows
-//           included; signed:    T = sum_{i<j} w_i . w_j / (|w_i| |w_j|) = (|sum_i u_i|^2 - v) / 2, v rows of
-//           non-zero norm, u_i unit.
+// Formula   plain:    S = sum_{i<j} |w_i . w_j| / (|w_i| |w_j|) over the rows of non-zero norm;
+//           smoothed: M = (1 / N^2) sum_{i,j} |(w_i . w_j + e) / (|w_i| |w_j| + e)|, diagonal and zero rows
+//                     included;
+//           signed:   T = sum_{i<j} w_i . w_j / (|w_i| |w_j|) = (|sum_i u_i|^2 - v) / 2, v rows of non-zero
+//                     norm, u_i their unit vectors.
 // Inputs    `batches` matrices of `rows` x `length` float32: element k of row i of matrix b is at
 //           data[b * batch_stride + i * row_stride + k]. A dense weight [out, in] is one matrix (rows out,
-//           length in, row_stride in). A conv weight [out, in, kh, kw] is `in` matrices (rows out, length kh
-//           kw, row_stride in kh kw, batch_stride kh kw): the cosines of the slices of each input channel. No
-//           alignment is asked for. Any of the sizes may be 0.
+//           length in, row_stride in). A conv weight [out, in, kh, kw] is `in` matrices (rows out, length
+//           kh kw, row_stride in kh kw, batch_stride kh kw): the slices of each input channel. No alignment
+//           is asked for. Any of the sizes may be 0.
 // Returns   per batch: sum, number of pairs it runs over, rows of zero norm. A row that holds a NaN or an
-// infinity makes the
-//           sum of its batch NaN.
+//           infinity makes the sum of its batch NaN.
 // Source    Jin et al., NeurIPS 2020 (arXiv 2010.05983), weight correlation; the smoothed form is that of the
-// paper's
-//           released notebooks (e = 1e-5).
+//           paper's released notebooks (e = 1e-5).
 // Error     ref: float64 loops, the specification. cpu, cuda: float32 products, float64 sums; each cosine is
-// off by at most
-//           cosine_error(length), hence |sum - ref| <= pairs * cosine_error(length). Tests use this bound.
+//           off by at most cosine_error(length), so |S - S_ref| <= pairs * cosine_error(length). Tests use it.
 // Cost      plain, smoothed: rows^2 length / 2 multiply-adds per batch; signed: rows length.
 #pragma once
 

@@ -114,6 +114,11 @@ double correlation_g(double rho, std::int64_t n, std::int64_t m) {
   return -units * inputs * std::log1p(-rho) - inputs * std::log1p(units * rho);
 }
 
+double correlation_g(const LayerCorrelation& layer) {
+  const double nearly_one = 1 - kernels::cosine_error(layer.vector_length);
+  return correlation_g(layer.rho >= nearly_one ? 1.0 : layer.rho, layer.shape.outputs, layer.shape.fan_in());
+}
+
 const std::vector<double>& frobenius_norms(const Snapshot& snapshot) {
   return snapshot.memo().get("frobenius_norms", [&] {
     std::vector<double> norms;

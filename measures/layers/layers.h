@@ -31,21 +31,24 @@ struct LayerCorrelation {
 // Weight correlation of each layer, paper's reading.
 //
 // Formula   dense: rho = mean over pairs i != j of |cos(w_i, w_j)|, w_i the incoming weights of unit i;
-//           conv: the same over the kh kw slices of each input channel, averaged over input channels; pairs
-//           with a zero vector are left out, channels weigh by their pairs.
-// Source    Jin et al. 2020, definitions 3.1 and 3.2 as recalled in the references. A 1x1 convolution is
-// taken as the dense layer it
-//           is: slices of one number would have |cos| = 1 whatever the weights.
+//           conv: the same over the kh kw slices of each input channel, averaged over input channels; pairs with a
+//           zero vector are left out, channels weigh by their pairs.
+// Inputs    final weights of every layer.
 // Returns   layers with at least one pair; a layer of one unit is left out.
-// Error     each rho within kernels::cosine_error(vector_length). Cost: O(fan_in outputs^2) a layer.
+// Source    Jin et al. 2020, definitions 3.1 and 3.2 as recalled in the literature notes. A 1x1 convolution is taken
+//           as the dense layer it is: slices of one number would have |cos| = 1 whatever the weights.
+// Error     each rho within kernels::cosine_error(vector_length).
+// Cost      O(fan_in outputs^2) a layer.
 const std::vector<LayerCorrelation>& paper_correlations(const Snapshot& snapshot);
 
 /// One layer's g of the released code; see wc_g.cpp.
 const std::vector<double>& notebook_g(const Snapshot& snapshot);
 
-/// g of the equicorrelated posterior, -(N - 1) m ln(1 - rho) - m ln(1 + (N - 1) rho), through log1p;
-/// +infinity at rho = 1.
+/// g of the equicorrelated posterior, -(N - 1) m ln(1 - rho) - m ln(1 + (N - 1) rho), through log1p; +infinity at
+/// rho = 1.
 double correlation_g(double rho, std::int64_t n, std::int64_t m);
+/// The same for a layer, m its fan-in. A rho that the kernel's error cannot tell from 1 counts as 1.
+double correlation_g(const LayerCorrelation& layer);
 
 /// Smoothed mean cosine of the released code, diagonal included, for each input channel of a convolution or,
 /// with one entry, for the first `columns` inputs of a dense layer (all for 0).

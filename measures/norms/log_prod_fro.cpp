@@ -4,7 +4,8 @@
 // Inputs    final weights of every layer.
 // Returns   a logarithm; undefined when a layer is zero.
 // Source    Jiang et al. 2019, equation 37; Dziugaite et al. 2020.
-// Error     float64, compensated. Cost: O(parameters), shared with wc-pfn.
+// Error     float64, compensated.
+// Cost      O(parameters), shared with wc-pfn.
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

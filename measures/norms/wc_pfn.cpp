@@ -1,10 +1,12 @@
 // wc-pfn: product of Frobenius norms, the paper's competitor PFN.
 //
-// Formula   sum over layers of ln ||W_l||_F: the logarithm of the product, which overflows for deep networks.
+// Formula   sum over layers of ln ||W_l||_F: the logarithm of the product, which overflows for deep
+//           networks.
 // Inputs    final weights of every layer (arrays of two or more dimensions).
 // Returns   a logarithm; undefined when a layer is zero.
 // Source    released code of Jin et al. 2020 (PFN), which ranks the product itself: the order is the same.
-// Error     float64, compensated. Cost: O(parameters).
+// Error     float64, compensated.
+// Cost      O(parameters).
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

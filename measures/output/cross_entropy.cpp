@@ -4,7 +4,8 @@
 // Inputs    logits and labels of the training samples, evaluation mode.
 // Returns   nats, >= 0; not applicable without data.
 // Source    Jiang et al. 2019, equation 21.
-// Error     float64 sums over float32 logits. Cost: one forward pass, shared.
+// Error     float64 sums over float32 logits.
+// Cost      One forward pass, shared.
 #include <algorithm>
 #include <cmath>
 

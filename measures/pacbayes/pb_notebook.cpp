@@ -4,7 +4,8 @@
 // Inputs    all saved arrays, final and initial: weights, biases, batch-norm parameters and statistics.
 // Returns   a number in the squared unit of the weights, >= 0.
 // Source    released code of Jin et al. 2020 (PB).
-// Error     float64, compensated. Cost: O(parameters).
+// Error     float64, compensated.
+// Cost      O(parameters).
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

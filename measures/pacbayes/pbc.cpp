@@ -4,7 +4,8 @@
 // Inputs    all arrays, final and initial.
 // Returns   a number; it adds a sum over arrays to a mean over layers.
 // Source    Jin et al. 2020; the released code. tau = 0.611 on its nine CIFAR-10 networks.
-// Error     that of its terms. Cost: that of its terms, shared with them.
+// Error     that of its terms.
+// Cost      That of its terms, shared with them.
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

@@ -1,10 +1,13 @@
 // pbc-kl: KL divergence of the equicorrelated posterior from the isotropic prior around the initial weights.
 //
 // Formula   1/2 sum over layers of ||W_final - W_init||^2 / sigma^2 + 1/2 sum over layers of g_l (wc-kl),
-// sigma = 1. Inputs    weights of every layer, final and initial; no biases, which the posterior of the paper
-// does not cover. Returns   nats; undefined at correlation 1. Source    derived from the posterior of Jin et
-// al. 2020: the form in which both terms belong to one KL. Error     that of its terms. Cost: that of its
-// terms, shared with them.
+//           sigma = 1.
+// Inputs    weights of every layer, final and initial; no biases, which the posterior of the paper does
+//           not cover.
+// Returns   nats; undefined at correlation 1.
+// Source    derived from the posterior of Jin et al. 2020: the form in which both terms belong to one KL.
+// Error     that of its terms.
+// Cost      That of its terms, shared with them.
 #include <cmath>
 
 #include "measures/api/measure.h"
@@ -18,7 +21,7 @@ Outcome compute(const Snapshot& snapshot, Probe*) {
   const auto& layers = paper_correlations(snapshot);
   if (layers.empty()) return Outcome::not_applicable("no layer has two output units");
   double g = 0;
-  for (const LayerCorrelation& l : layers) g += correlation_g(l.rho, l.shape.outputs, l.shape.fan_in());
+  for (const LayerCorrelation& l : layers) g += correlation_g(l);
   if (std::isinf(g)) return Outcome::undefined("a layer has correlation 1: the posterior is singular");
   return Outcome::value(half_squared_change(snapshot, true) + 0.5 * g);
 }

@@ -1,13 +1,14 @@
 // log-prod-spec: product of squared operator norms.
 //
 // Formula   2 sum over layers of ln s_l, s_l the true operator norm: singular value of a dense layer; of a
-// convolution the norm of the linear
-//           map it applies, with its stride, zero padding and real input size.
+//           convolution the norm of the linear map it applies, with its stride, zero padding and real
+//           input size.
 // Inputs    final weights and geometry of every layer.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end.
-// Source    Jiang et al. 2019, equation 32, with zero padding in place of the circular one of the FFT forms.
-// Error     relative 1e-8 of each s_l. Cost: dense O(fan_in^2 outputs) or so; conv O(steps) passes of the
-// layer.
+// Source    Jiang et al. 2019, equation 32, with zero padding in place of the circular one of the FFT
+//           forms.
+// Error     relative 1e-8 of each s_l.
+// Cost      Dense O(fan_in^2 outputs) or so; conv O(steps) passes of the layer.
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

@@ -4,7 +4,8 @@
 // Inputs    final weights and geometry of every layer.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end.
 // Source    Jiang et al. 2019, equation 35: the name says sum, the formula is L times the geometric mean.
-// Error     relative 1e-8 of each s_l. Cost: shared with log-prod-spec.
+// Error     relative 1e-8 of each s_l.
+// Cost      Shared with log-prod-spec.
 #include <cmath>
 
 #include "measures/api/measure.h"

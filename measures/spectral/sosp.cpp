@@ -1,9 +1,12 @@
 // sosp: sum of operator norms of the change, times the number of weights.
 //
 // Formula   P sum over layers of s(W_final - W_init), P the number of weight entries, s the true operator
-// norm. Inputs    weights and geometry of every layer, final and initial. Returns   a number >= 0; not
-// converged when an iteration did not end. Source    SoSP of Jin et al. 2020 with operator norms in place of
-// its code's proxies (wc-sosp). Error     relative 1e-8. Cost: as log-prod-spec, on the change.
+//           norm.
+// Inputs    weights and geometry of every layer, final and initial.
+// Returns   a number >= 0; not converged when an iteration did not end.
+// Source    SoSP of Jin et al. 2020 with operator norms in place of its code's proxies (wc-sosp).
+// Error     relative 1e-7: the change is rounded to float32 once.
+// Cost      As log-prod-spec, on the change.
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

@@ -3,10 +3,10 @@
 // Formula   sum over layers of s_l, s_l the true operator norm as in log-prod-spec.
 // Inputs    final weights and geometry of every layer.
 // Returns   a number >= 0; not converged when an iteration did not end.
-// Source    the plain reading of "sum of spectral norms" among the competitors in Jin et al. 2020; their code
-// multiplies proxies of the change
-//           by the number of parameters (wc-sosp, sosp).
-// Error     relative 1e-8. Cost: shared with log-prod-spec.
+// Source    the plain reading of "sum of spectral norms" among the competitors in Jin et al. 2020; their
+//           code multiplies proxies of the change by the number of parameters (wc-sosp, sosp).
+// Error     relative 1e-8.
+// Cost      Shared with log-prod-spec.
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

@@ -1,11 +1,13 @@
 // wc-psn: product of spectral proxies, the paper's competitor PSN.
 //
-// Formula   sum over layers of ln p_l, p_l the released code's proxy (kernels/spectral.h): the logarithm of
-// the product. Inputs    final weights of every layer. Returns   a logarithm; undefined when a layer is zero.
-// Source    released code of Jin et al. 2020 (PSN). p bounds the operator norm of a dense layer from above;
-// for a convolution it is no
-//           bound. log-prod-spec takes the true norms.
-// Error     float64 rounding. Cost: O(sum kh kw inputs^2 outputs).
+// Formula   sum over layers of ln p_l, p_l the released code's proxy (kernels/spectral.h): the logarithm
+//           of the product.
+// Inputs    final weights of every layer.
+// Returns   a logarithm; undefined when a layer is zero.
+// Source    released code of Jin et al. 2020 (PSN). p bounds the operator norm of a dense layer from
+//           above; for a convolution it is no bound. log-prod-spec takes the true norms.
+// Error     float64 rounding.
+// Cost      O(sum kh kw inputs^2 outputs).
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

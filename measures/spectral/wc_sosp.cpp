@@ -1,9 +1,12 @@
 // wc-sosp: sum of spectral proxies of the change, times the number of weights, the paper's competitor SoSP.
 //
-// Formula   P sum over layers of p(W_final - W_init), P the number of weight entries, p the released code's
-// proxy. Inputs    weights of every layer, final and initial. Returns   a number >= 0. Source    released
-// code of Jin et al. 2020 (SoSP). sosp takes the true norms. Error     float64 rounding; the change is
-// rounded to float32 once. Cost: as wc-psn.
+// Formula   P sum over layers of p(W_final - W_init), P the number of weight entries, p the released
+//           code's proxy.
+// Inputs    weights of every layer, final and initial.
+// Returns   a number >= 0.
+// Source    released code of Jin et al. 2020 (SoSP). sosp takes the true norms.
+// Error     float64 rounding; the change is rounded to float32 once.
+// Cost      As wc-psn.
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 

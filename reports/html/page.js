@@ -65,7 +65,8 @@
     if (column.key === 'tau_b' && r.status !== 'ok') return element('td', {class: 'number status', title: r.reason || ''}, r.status);
     if (column.key === 'interval') {
       const td = element('td', {class: 'glyph'}, glyph(m));
-      if (r.interval) td.title = `${fixed(r.interval.low)} to ${fixed(r.interval.high)}`;
+      const range = r.interval || r.null_band;
+      if (range) td.append(element('small', {}, `${r.interval ? '' : 'band '}${fixed(range.low)} to ${fixed(range.high)}`));
       return td;
     }
     if (column.key === 'p_value') return element('td', {class: 'number', title: r.p_method || ''}, pText(r.p_value));

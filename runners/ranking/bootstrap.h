@@ -1,18 +1,15 @@
 // Percentile bootstrap of tau-b over configurations.
 //
 // Formula   resample r draws as many configurations as there are, with replacement; every model of a drawn
-// configuration comes with
-//           it, as often as it was drawn. The interval runs from the (1 - level) / 2 to the (1 + level) / 2
-//           quantile of tau-b over the resamples in which it is defined (linear interpolation between order
-//           statistics).
+//           configuration comes with it, as often as it was drawn. The interval runs from the (1 - level) / 2 to
+//           the (1 + level) / 2 quantile of tau-b over the resamples in which it is defined (linear interpolation
+//           between order statistics).
 // Inputs    x[n], y[n]; configuration[n] in [0, configurations): which configuration a model belongs to.
 // Returns   the interval, and how many resamples had no tau-b (constant x or y).
-// Source    B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; configurations and
-// not models are
-//           drawn since seeds of one configuration are not independent evidence about it.
-// Error     Monte-Carlo: about 1 / sqrt(resamples) of the interval's width; none from threads, draws are a
-// function of
-//           (seed, resample).
+// Source    B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Configurations and not
+//           models are drawn since seeds of one configuration are not independent evidence about it.
+// Error     Monte-Carlo: about 1 / sqrt(resamples) of the interval's width; none from threads: draws are a
+//           function of (seed, resample).
 // Cost      O(resamples n log n).
 #pragma once
 

@@ -1,17 +1,16 @@
 // Kendall's rank correlation.
 //
-// Formula   over the n0 = n (n - 1) / 2 pairs of items: C concordant, D discordant, S = C - D; n1, n2, n3
-// pairs tied in x, in y,
-//           in both.  tau-a = S / n0,  tau-b = S / sqrt((n0 - n1) (n0 - n2)),  C + D = n0 - n1 - n2 + n3.
+// Formula   over the n0 = n (n - 1) / 2 pairs of items: C concordant, D discordant, S = C - D; n1, n2, n3 pairs
+//           tied in x, in y, in both; C + D = n0 - n1 - n2 + n3.
+//           tau-a = S / n0,  tau-b = S / sqrt((n0 - n1) (n0 - n2)).
 // Inputs    x[n], y[n]: finite numbers in the same order of items.
-// Returns   all counts as 64-bit integers, both taus, and the two-sided p-value of S = 0 under independence:
-// the exact
-//           (Mahonian) law where there are no ties and n <= 33 or min(C, D) <= 1, else the normal law with
-//           the variance that accounts for ties and no continuity correction. The same rule as
-//           scipy.stats.kendalltau.
-// Source    M. G. Kendall, Biometrika 30 (1938) and "Rank Correlation Methods"; the algorithm is W. R.
-// Knight's, JASA 61 (1966). Error     counts are exact; taus are exact to rounding; the exact p to about
-// 1e-13 relative. Cost      O(n log n) time, O(n) memory.
+// Returns   all counts as 64-bit integers, both taus, and the two-sided p-value of S under independence: the
+//           exact (Mahonian) law where there are no ties and n <= 33 or min(C, D) <= 1, else the normal law with
+//           the variance that accounts for ties and no continuity correction: the rule of scipy.stats.kendalltau.
+// Source    M. G. Kendall, Biometrika 30 (1938) and "Rank Correlation Methods"; the algorithm is W. R. Knight's,
+//           JASA 61 (1966).
+// Error     counts are exact; taus to rounding; the exact p to about 1e-13 relative.
+// Cost      O(n log n) time, O(n) memory.
 #pragma once
 
 #include <cstdint>

@@ -213,28 +213,38 @@ MeasureDescription describe(const Candidate& c, const RankOptions& options) {
   if (const auto it = options.descriptions.find(c.id); it != options.descriptions.end()) return it->second;
   if (c.id == "baseline-random")
     return {"Random score", "baselines", "0", "u ~ U(0, 1) per model",
-            "null reference; the band is that of 1,000 further draws"};
+            "null reference: the median and the band of 1,000 draws"};
   if (c.id.compare(0, 15, "baseline-oracle") == 0)
     return {"Noisy oracle", "baselines", "+", "gap + N(0, " + c.id.substr(16) + "^2), in the unit of the gap",
             "Jiang et al. 2019; it sees the test data"};
   return {};
 }
 
-// The band that tau-b of a random score falls into, level as in the bootstrap.
-ordered_json random_band(const Gap& gap, const RankOptions& options) {
+// What random scores reach: the median of tau over many draws, and the band that tau-b falls into at the bootstrap's level.
+struct RandomScores {
+  double median_tau_a = 0, median_tau_b = 0;
+  ordered_json band;
+};
+
+std::optional<RandomScores> random_scores(const Gap& gap, const RankOptions& options) {
   const std::uint64_t key = random_key(std::to_string(options.random_seed), "baseline-random redraw");
-  std::vector<double> taus;
+  std::vector<double> tau_a, tau_b;
   std::vector<double> score(gap.values.size());
   for (int r = 0; r < random_redraws; ++r) {
     RandomStream uniform(key, static_cast<std::uint64_t>(r));
     for (double& s : score) s = uniform.uniform();
-    if (const auto tau = kendall(score, gap.values).tau_b) taus.push_back(*tau);
+    const Kendall k = kendall(score, gap.values);
+    if (!k.tau_b) return std::nullopt;
+    tau_a.push_back(*k.tau_a);
+    tau_b.push_back(*k.tau_b);
   }
-  if (taus.empty()) return nullptr;
-  std::sort(taus.begin(), taus.end());
-  return {{"low", quantile(taus, (1 - options.level) / 2)},
-          {"high", quantile(taus, (1 + options.level) / 2)},
-          {"redraws", random_redraws}};
+  std::sort(tau_a.begin(), tau_a.end());
+  std::sort(tau_b.begin(), tau_b.end());
+  return RandomScores{quantile(tau_a, 0.5),
+                      quantile(tau_b, 0.5),
+                      {{"low", quantile(tau_b, (1 - options.level) / 2)},
+                       {"high", quantile(tau_b, (1 + options.level) / 2)},
+                       {"redraws", random_redraws}}};
 }
 
 ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const Population& p,
@@ -270,20 +280,28 @@ ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const P
       interval = {{"low", b->low}, {"high", b->high}, {"undefined_resamples", b->undefined_resamples}};
   ordered_json agrees = nullptr;
   if (ok && (sign == "+" || sign == "-") && *k.tau_b != 0) agrees = (*k.tau_b > 0) == (sign == "+");
-  return {{"gap", gap.id},
-          {"status", status},
-          {"reason", ok ? ordered_json(nullptr) : ordered_json(reason)},
-          {"n", k.n},
-          {"tau_a", k.n < 3 ? ordered_json(nullptr) : or_null(k.tau_a)},
-          {"tau_b", ok ? or_null(k.tau_b) : nullptr},
-          {"p_value", ok ? or_null(k.p_value) : nullptr},
-          {"p_method", ok ? ordered_json(k.p_method) : ordered_json(nullptr)},
-          {"concordant", k.concordant},
-          {"discordant", k.discordant},
-          {"ties", {{"measure", k.ties_x}, {"gap", k.ties_y}, {"both", k.ties_both}}},
-          {"interval", interval},
-          {"null_band", c.id == "baseline-random" ? random_band(gap, options) : ordered_json(nullptr)},
-          {"agrees_with_sign", agrees}};
+  ordered_json result = {{"gap", gap.id},
+                         {"status", status},
+                         {"reason", ok ? ordered_json(nullptr) : ordered_json(reason)},
+                         {"n", k.n},
+                         {"tau_a", k.n < 3 ? ordered_json(nullptr) : or_null(k.tau_a)},
+                         {"tau_b", ok ? or_null(k.tau_b) : nullptr},
+                         {"p_value", ok ? or_null(k.p_value) : nullptr},
+                         {"p_method", ok ? ordered_json(k.p_method) : ordered_json(nullptr)},
+                         {"concordant", k.concordant},
+                         {"discordant", k.discordant},
+                         {"ties", {{"measure", k.ties_x}, {"gap", k.ties_y}, {"both", k.ties_both}}},
+                         {"interval", interval},
+                         {"null_band", nullptr},
+                         {"agrees_with_sign", agrees}};
+  if (ok && c.id == "baseline-random")
+    if (const auto random = random_scores(gap, options)) {  // one draw says little: its row shows many
+      result["tau_a"] = random->median_tau_a;
+      result["tau_b"] = random->median_tau_b;
+      result["p_value"] = result["p_method"] = result["interval"] = nullptr;
+      result["null_band"] = random->band;
+    }
+  return result;
 }
 
 ordered_json text_or_null(const std::string& text) {

@@ -36,8 +36,7 @@ struct RankOptions {
 
 /// The ranking document (reports/schemas/ranking.schema.json). A pure function of table and options less
 /// `threads`: same input, same bytes. Measures are sorted by tau-b against the first gap, largest first.
-/// Baselines are added: one random score per model with the band of 1,000 further ones, and the gap with
-/// Gaussian noise of standard deviation 0.02 and 0.05 in the unit of the gap; num-params and wc-nop are
+/// Baselines are added: random scores (median and band of tau over 1,000 draws), and the gap with noise of standard deviation 0.02 and 0.05 in the unit of the gap; num-params and wc-nop are
 /// marked as baselines too. Throws InputError on unknown columns (with the nearest), cells that are no
 /// numbers, no rows that can be ranked.
 nlohmann::ordered_json rank(const Table& table, const RankOptions& options);

@@ -1,0 +1,191 @@
+"""The page in headless Chromium: test_page.py RENDER_SAMPLE. Sorting, switching, charts, no errors, no requests."""
+import base64
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import jsonschema
+
+HERE = pathlib.Path(__file__).resolve().parent
+chromium = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+if chromium is None:
+    print("skipped: no Chromium on this machine")
+    sys.exit(77)
+
+
+class DevTools:
+    """A few lines of the Chrome DevTools protocol over a plain websocket."""
+
+    def __init__(self, url):
+        host, port, path = re.fullmatch(r"ws://([^:/]+):(\d+)(/.*)", url).groups()
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
+        self.buffer, self.next_id, self.events = b"", 0, []
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
+        while b"\r\n\r\n" not in self.buffer:
+            self.buffer += self.socket.recv(4096)
+        assert b" 101 " in self.buffer.split(b"\r\n")[0]
+        self.buffer = self.buffer.split(b"\r\n\r\n", 1)[1]
+
+    def take(self, n):
+        while len(self.buffer) < n:
+            data = self.socket.recv(65536)
+            assert data, "the browser closed the connection"
+            self.buffer += data
+        out, self.buffer = self.buffer[:n], self.buffer[n:]
+        return out
+
+    def receive(self):
+        message = b""
+        while True:
+            first, second = self.take(2)
+            size = second & 127
+            if size == 126:
+                (size,) = struct.unpack(">H", self.take(2))
+            elif size == 127:
+                (size,) = struct.unpack(">Q", self.take(8))
+            message += self.take(size)
+            if first & 128:
+                return json.loads(message)
+
+    def call(self, method, **parameters):
+        self.next_id += 1
+        data = json.dumps({"id": self.next_id, "method": method, "params": parameters}).encode()
+        head = bytes([129]) + (bytes([128 | len(data)]) if len(data) < 126 else bytes([254]) + struct.pack(">H", len(data)))
+        self.socket.sendall(head + bytes(4) + data)  # a mask of zeros is a mask
+        while True:
+            message = self.receive()
+            if message.get("id") == self.next_id:
+                assert "error" not in message, message
+                return message["result"]
+            self.events.append(message)
+
+    def evaluate(self, expression):
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+
+def main():
+    sample = HERE / "data/ranking.json"
+    document = json.loads(sample.read_text())
+    schema = json.loads((HERE.parents[1] / "reports/schemas/ranking.schema.json").read_text())
+    jsonschema.validate(document, schema)
+    for damage in (lambda d: d.pop("gaps"), lambda d: d.update(extra=1), lambda d: d["measures"][0]["results"][0].update(tau_b="x"),
+                   lambda d: d["measures"][0].update(sign="?"), lambda d: d["measures"][0]["results"][0].update(tau_b=1.5)):
+        broken = json.loads(sample.read_text())
+        damage(broken)
+        try:
+            jsonschema.validate(broken, schema)
+        except jsonschema.ValidationError:
+            continue
+        raise AssertionError("the schema lets a broken document through")
+
+    with tempfile.TemporaryDirectory() as folder:
+        page = pathlib.Path(folder) / "report.html"
+        html = subprocess.run([sys.argv[1], sample, "html"], capture_output=True, check=True).stdout
+        page.write_bytes(html)
+        browser = subprocess.Popen([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}/profile",
+                                    "--window-size=1200,1600", "about:blank"], stderr=subprocess.PIPE, text=True)
+        try:
+            line = ""
+            while "DevTools listening on" not in line:
+                line = browser.stderr.readline()
+                assert line, "Chromium did not start"
+            port = re.search(r":(\d+)/", line).group(1)
+            targets = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/json").read())
+            tools = DevTools(next(t for t in targets if t["type"] == "page")["webSocketDebuggerUrl"])
+            for domain in ("Runtime", "Network", "Log", "Page"):
+                tools.call(domain + ".enable")
+            tools.call("Page.navigate", url=page.as_uri())
+            for _ in range(100):
+                if tools.evaluate("document.readyState") == "complete" and tools.evaluate("location.protocol") == "file:":
+                    break
+                time.sleep(0.1)
+            check_page(tools, document)
+            problems = [e for e in tools.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening")
+                        or (e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning"))]
+            assert not problems, problems
+            urls = [e["params"]["request"]["url"] for e in tools.events if e["method"] == "Network.requestWillBeSent"]
+            assert any(u.startswith("file:") for u in urls), "requests were not watched"
+            assert all(u.startswith(("file:", "data:", "about:")) for u in urls), urls
+        finally:
+            browser.kill()
+            browser.wait()
+    print("1 passed, 0 failed")
+
+
+def column(tools, index):
+    return tools.evaluate(f"[...document.querySelectorAll('#ranking tbody tr')].map(r => r.cells[{index}].textContent)")
+
+
+def ids(tools):
+    return tools.evaluate("[...document.querySelectorAll('#ranking tbody tr')].map(r => r.dataset.id)")
+
+
+def numbers(texts):
+    return [float(t.replace("−", "-")) for t in texts if re.fullmatch(r"[−\d.e]+", t)]
+
+
+def check_page(tools, document):
+    measures = document["measures"]
+    assert tools.evaluate("document.getElementById('title').textContent") == document["title"]
+    assert tools.evaluate("window.hacked") is None
+    assert sorted(ids(tools)) == sorted(m["id"] for m in measures)
+    # opens sorted by tau-b against the first gap, largest first, those without one last
+    wanted = [m["id"] for m in sorted(measures, key=lambda m: (m["results"][0]["tau_b"] is None, -(m["results"][0]["tau_b"] or 0)))]
+    assert ids(tools) == wanted, ids(tools)
+    assert ids(tools)[-1] == "flat"
+    texts = column(tools, 3)
+    assert "−0.000" not in texts and "0.600" in texts and "−0.600" in texts and "constant-measure" in texts, texts
+    # a click on a heading sorts, another reverses, missing stays last
+    click = "document.querySelector('#ranking [data-key={}] button').click()"
+    tools.evaluate(click.format("tau_b"))
+    ascending = numbers(column(tools, 3))
+    assert len(ascending) == 5 and ascending == sorted(ascending), ascending
+    assert ids(tools)[-1] == "flat"
+    assert tools.evaluate("document.querySelector('#ranking [data-key=tau_b]').getAttribute('aria-sort')") == "ascending"
+    tools.evaluate(click.format("p_value"))
+    descending = numbers(column(tools, 6))
+    assert len(descending) == 4 and descending == sorted(descending, reverse=True), descending
+    tools.evaluate(click.format("measure"))
+    assert ids(tools) == sorted(ids(tools), key=str.lower), ids(tools)
+    # the other gap: other numbers, other sentences
+    before = tools.evaluate("document.getElementById('evidence').textContent")
+    assert "1 of 4 measures have a 95 % interval above 0: alpha." in before, before
+    tools.evaluate(click.format("tau_b"))
+    tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('gap'))")
+    assert ids(tools)[0] == "beta" and column(tools, 3)[0] == "0.900"
+    assert "above 0: beta." in tools.evaluate("document.getElementById('evidence').textContent")
+    # baselines and filter
+    tools.evaluate("document.getElementById('baselines').click()")
+    assert sorted(ids(tools)) == sorted(m["id"] for m in measures if m["kind"] == "measure")
+    tools.evaluate("(f => { f.value = 'SPECTRAL'; f.dispatchEvent(new Event('input')); })(document.getElementById('filter'))")
+    assert ids(tools) == ["beta"], ids(tools)
+    tools.evaluate("(f => { f.value = ''; f.dispatchEvent(new Event('input')); })(document.getElementById('filter'))")
+    # the chart: a point per model with a value, coloured by the levels of the axis, and pixels on the canvas
+    chart = "Chart.getChart(document.getElementById('scatter'))"
+    for axis, levels in (("lr", ["0.01", "0.1"]), ("network", ["fcn", "nin"]), ("", ["models"])):
+        tools.evaluate(f"(s => {{ s.value = '{axis}'; s.dispatchEvent(new Event('change')); }})(document.getElementById('axis'))")
+        assert tools.evaluate(chart + ".data.datasets.map(d => d.label)") == levels
+    tools.evaluate("document.querySelector('#ranking tbody tr[data-id^=\"<script>\"]').click()")
+    points = tools.evaluate(chart + ".data.datasets.flatMap(d => d.data.map(p => [p.model.id, p.x, p.y]))")
+    expected = [[m["id"], m["measures"]["<script>alert(1)</script>"], m["gaps"]["gap_loss"]] for m in document["models"] if m["id"] not in ("m0", "m1")]
+    assert sorted(points) == sorted(expected), points
+    filled = tools.evaluate("(c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; "
+                            "return n; })(document.getElementById('scatter'))")
+    assert filled > 2000, filled
+    assert tools.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "the page scrolls sideways"
+
+
+main()
