@@ -1,0 +1,183 @@
+// Every measure of the registry: complete description, true needs, true invariances and no others, determinism.
+#include <cmath>
+#include <set>
+
+#include "measures/api/registry.h"
+#include "tests/measures/random_snapshot.h"
+#include "tests/support/catch.h"
+
+using namespace gapbench;
+using testing::for_each_value;
+using testing::Model;
+using testing::random_conv;
+using testing::random_fcn;
+
+namespace {
+
+// A dense ReLU network on fixed random inputs: enough of a probe for what measures ask.
+class FcnProbe final : public Probe {
+ public:
+  explicit FcnProbe(const Model& model) : model_(model) {
+    RandomStream random(random_key("probe", "inputs"));
+    const auto inputs = static_cast<std::size_t>(model_.weight(0).shape[1]);
+    for (std::size_t i = 0; i < n * inputs; ++i) inputs_.push_back(std::abs(random.normal()));
+    for (std::size_t i = 0; i < n; ++i) labels_.push_back(static_cast<std::int64_t>(i % static_cast<std::size_t>(model_.classes)));
+    for (std::size_t s = 0; s < n; ++s) {
+      std::vector<double> x(inputs_.begin() + static_cast<std::ptrdiff_t>(s * inputs), inputs_.begin() + static_cast<std::ptrdiff_t>((s + 1) * inputs));
+      for (std::size_t l = 0; l < model_.layers.size(); ++l) {
+        std::vector<double> y;
+        for (std::int64_t o = 0; o < model_.weight(l).shape[0]; ++o) {
+          double sum = model_.bias(l).final[static_cast<std::size_t>(o)];
+          for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] * static_cast<double>(model_.weight(l).final[static_cast<std::size_t>(o) * x.size() + i]);
+          y.push_back(l + 1 < model_.layers.size() ? std::max(0.0, sum) : sum);
+        }
+        x = y;
+      }
+      for (const double z : x) logits_.push_back(static_cast<float>(z));
+    }
+  }
+  std::int64_t samples() const override { return n; }
+  std::int64_t classes() const override { return model_.classes; }
+  std::span<const std::int64_t> labels() const override { return labels_; }
+  std::span<const float> logits() override { return logits_; }
+  std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("no measure asks for losses yet"); }
+  std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("no measure asks for gradients yet"); }
+
+ private:
+  static constexpr std::size_t n = 40;
+  Model model_;
+  std::vector<double> inputs_;
+  std::vector<std::int64_t> labels_;
+  std::vector<float> logits_;
+};
+
+Outcome run(const Measure& m, const Model& model, bool with_probe = true) {
+  const bool dense = model.layers[0].kind == LayerKind::dense;
+  if (!with_probe || !dense) return m.compute(model.snapshot(), nullptr);
+  FcnProbe probe(model);
+  return m.compute(model.snapshot(), &probe);
+}
+
+// The first and the last unit of a layer change places, with the next layer's inputs.
+void swap_units(Model& m, std::size_t layer) {
+  const auto swap = [](Model::Entry& e, const std::function<std::size_t(std::size_t)>& partner) {
+    for (std::size_t i = 0; i < e.final.size(); ++i)
+      if (const std::size_t j = partner(i); j > i) {
+        std::swap(e.final[i], e.final[j]);
+        std::swap(e.init[i], e.init[j]);
+      }
+  };
+  const auto last = static_cast<std::size_t>(m.weight(layer).shape[0]) - 1;
+  const auto exchange = [last](std::size_t unit) { return unit == 0 ? last : unit == last ? 0 : unit; };
+  const auto row = m.weight(layer).final.size() / static_cast<std::size_t>(m.weight(layer).shape[0]);
+  swap(m.weight(layer), [&](std::size_t i) { return exchange(i / row) * row + i % row; });
+  swap(m.bias(layer), exchange);
+  const auto& next = m.weight(layer + 1).shape;
+  const std::size_t positions = next.size() == 4 ? static_cast<std::size_t>(next[2] * next[3]) : 1, inputs = static_cast<std::size_t>(next[1]);
+  swap(m.weight(layer + 1), [&](std::size_t i) {
+    const std::size_t input = i / positions % inputs;
+    return i + exchange(input) * positions - input * positions;
+  });
+}
+
+struct Transformation {
+  Invariance flag;
+  const char* name;
+  std::function<void(Model&)> apply;
+};
+
+const std::vector<Transformation>& transformations() {
+  static const std::vector<Transformation> all = {
+      {invariant_unit_permutation, "unit permutation", [](Model& m) { swap_units(m, 0); }},
+      {invariant_layer_scale, "layer scale",
+       [](Model& m) {
+         for_each_value(m.weight(0), false, [](std::size_t, float x) { return 3 * x; });
+         for_each_value(m.weight(1), false, [](std::size_t, float x) { return 0.25f * x; });
+       }},
+      {invariant_unit_scale, "unit scale",
+       [](Model& m) {
+         const auto row = m.weight(0).final.size() / static_cast<std::size_t>(m.weight(0).shape[0]);
+         for_each_value(m.weight(0), false, [row](std::size_t i, float x) { return x * (i / row == 1 ? 4.0f : 1.0f); });
+       }},
+      {invariant_relu_rescaling, "ReLU rescaling",
+       [](Model& m) {
+         for_each_value(m.weight(0), false, [](std::size_t, float x) { return 2 * x; });
+         for_each_value(m.bias(0), false, [](std::size_t, float x) { return 2 * x; });
+         for_each_value(m.weight(1), false, [](std::size_t, float x) { return 0.5f * x; });
+       }},
+      {invariant_bias, "biases", [](Model& m) { for_each_value(m.bias(1), false, [](std::size_t i, float x) { return x + 0.1f + 0.2f * static_cast<float>(i); }); }},
+  };
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("every measure describes itself") {
+  std::set<std::string_view> ids;
+  for (const Measure& m : all_measures().all()) {
+    CAPTURE(m.info.id);
+    CHECK(ids.insert(m.info.id).second);
+    for (const std::string_view text : {m.info.name, m.info.formula, m.info.latex, m.info.source, m.info.family}) CHECK_FALSE(text.empty());
+    CHECK((m.info.needs & needs_weights) != 0);
+    CHECK(m.info.revision >= 1);
+  }
+  CHECK(ids.size() >= 19);
+}
+
+TEST_CASE("every measure gives a value where its needs are met, and says so where they are not") {
+  for (const Measure& m : all_measures().all()) {
+    CAPTURE(m.info.id);
+    Model fcn = random_fcn({12, 11, 7, 5}, 1);
+    CHECK(run(m, fcn).ok());
+    const bool needs_probe = (m.info.needs & (needs_data | needs_labels | needs_gradients | needs_hessian)) != 0;
+    const Outcome blind = run(m, fcn, false);
+    CHECK(blind.ok() == !needs_probe);
+    if (needs_probe) CHECK(blind.status() == Outcome::Status::not_applicable);
+    CHECK(run(m, random_conv(1)).ok() == !needs_probe);
+    fcn.with_init = false;
+    const Outcome without = run(m, fcn);
+    CHECK(without.ok() == ((m.info.needs & needs_init) == 0));
+    if (!without.ok()) CHECK(without.status() == Outcome::Status::not_applicable);
+  }
+}
+
+TEST_CASE("declared invariances hold, and no others") {
+  for (const Measure& m : all_measures().all())
+    for (const Transformation& t : transformations()) {
+      CAPTURE(m.info.id, t.name);
+      double largest = 0;
+      for (const bool conv : {false, true}) {
+        if (conv && (m.info.needs & needs_data) != 0) continue;
+        for (std::uint64_t seed = 0; seed < 4; ++seed) {
+          Model model = conv ? random_conv(seed) : random_fcn({12, 11, 7, 5}, seed);
+          if (seed == 3)  // small weights, where a smoothed cosine gives itself away
+            for (Model::Entry& e : model.arrays) for_each_value(e, true, [](std::size_t, float x) { return 0.01f * x; });
+          const double before = *run(m, model).value();
+          t.apply(model);
+          const Outcome after = run(m, model);
+          REQUIRE(after.ok());
+          largest = std::max(largest, std::abs(*after.value() - before) / std::max(1.0, std::abs(before)));
+        }
+      }
+      if ((m.info.invariances & t.flag) != 0)
+        CHECK(largest < 2e-6);
+      else
+        CHECK(largest > 1e-5);  // an invariance that is not declared would be seen here
+    }
+}
+
+TEST_CASE("values do not depend on what was computed before") {
+  for (const Model& model : {random_fcn({12, 11, 7, 5}, 2), random_conv(2)}) {
+    const Snapshot forward = model.snapshot(), backward = model.snapshot();
+    std::vector<double> values;
+    for (const Measure& m : all_measures().all())
+      if ((m.info.needs & needs_data) == 0) values.push_back(*m.compute(forward, nullptr).value());
+    const auto& all = all_measures().all();
+    for (auto it = all.rbegin(); it != all.rend(); ++it)
+      if ((it->info.needs & needs_data) == 0) {
+        CAPTURE(it->info.id);
+        CHECK(*it->compute(backward, nullptr).value() == values.back());
+        values.pop_back();
+      }
+  }
+}
