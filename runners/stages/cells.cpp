@@ -58,6 +58,7 @@ void write_cells(const ModelStore& store, const std::string& model_id,
   std::vector<json> lines;
   for (const MeasureCell& cell : cells) lines.push_back(to_json(cell));
   store.write_json_lines(model_id, "measures.jsonl", lines);
+  store.remove_leftovers(model_id);
 }
 
 }  // namespace gapbench

@@ -74,6 +74,7 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   store.write_json(model.id, "result.json", result);
   store.remove(model.id, "checkpoint.safetensors");
   store.remove(model.id, "failure.json");
+  store.remove_leftovers(model.id);
 }
 
 void save_checkpoint(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,

@@ -76,4 +76,10 @@ void ModelStore::remove(const std::string& id, const char* name) const {
   fs::remove(file(id, name), ignored);
 }
 
+void ModelStore::remove_leftovers(const std::string& id) const {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(dir(id), ignored))
+    if (entry.path().filename().string().front() == '.') fs::remove(entry.path(), ignored);
+}
+
 }  // namespace gapbench

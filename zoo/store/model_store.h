@@ -32,6 +32,8 @@ class ModelStore {
   void write_json_lines(const std::string& id, const char* name,
                         const std::vector<nlohmann::json>& lines) const;
   void remove(const std::string& id, const char* name) const;
+  /// Removes the temporary files that a killed writer of this model left. Only one process may write a model.
+  void remove_leftovers(const std::string& id) const;
 
  private:
   std::filesystem::path root_;
