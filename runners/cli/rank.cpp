@@ -30,14 +30,18 @@ struct RankArguments {
   RankOptions options;
 };
 
-void rank_input(Context& context, RankArguments& a) {
+void rank_input(Context& context, const CLI::App& verb, RankArguments& a) {
   ordered_json document;
   if (fs::is_directory(a.input)) {
     ZooOptions options;
     options.command = context.command;
     Zoo zoo = Zoo::open(a.input, options);
     collect_zoo(zoo);
-    document = rank_zoo(zoo, {}, {});
+    const RankOptions from_spec = zoo_rank_options(zoo);
+    a.options.title = from_spec.title;
+    if (verb.count("--resamples") == 0) a.options.resamples = from_spec.resamples;
+    if (verb.count("--level") == 0) a.options.level = from_spec.level;
+    document = rank_zoo(zoo, {}, {}, a.options);
     if (a.out.empty()) a.out = a.input;
   } else {
     const Table table = Table::read_csv(a.input);
@@ -120,7 +124,7 @@ void add_rank(CLI::App& app, Context& context) {
       "  gapbench rank zoo\n"
       "  gapbench rank results.csv --gap gen.gap --axes 'hp.*' --measures 'complexity.*' --format md\n"
       "  gapbench rank results.csv --gap test_gap --measures 'norm_*' 'sharp*' --config run --out ranked");
-  verb->callback([&context, a] { rank_input(context, *a); });
+  verb->callback([&context, verb, a] { rank_input(context, *verb, *a); });
 }
 
 void add_report(CLI::App& app, Context&) {

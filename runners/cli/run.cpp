@@ -6,6 +6,7 @@
 #include "measures/api/error.h"
 #include "reports/report.h"
 #include "runners/cli/context.h"
+#include "runners/stages/ranking.h"
 #include "runners/stages/shipped_specs.h"
 
 namespace gapbench::cli {
@@ -31,7 +32,7 @@ void run(Context& context, const RunArguments& arguments) {
     return;
   }
   collect_zoo(zoo);
-  const nlohmann::ordered_json ranking = rank_zoo(zoo, trained, measured);
+  const nlohmann::ordered_json ranking = rank_zoo(zoo, trained, measured, zoo_rank_options(zoo));
   write_reports(ranking, zoo.root());
   fmt::print("{}\n{} models trained ({} earlier), report: {}\n", reports::render_table(ranking),
              trained.total, trained.earlier,

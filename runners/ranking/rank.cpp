@@ -125,6 +125,7 @@ struct Population {
   std::vector<std::uint32_t> configuration;  // index per ranked row
   std::vector<std::string> configuration_names;
   std::int64_t not_converged = 0, low_train_accuracy = 0, missing_gap = 0;
+  bool unfiltered = false;  // no row passed the filters: all are ranked, with a note
 };
 
 Population select_rows(const Table& table, const RankOptions& options, const std::vector<Gap>& gaps) {
@@ -158,11 +159,16 @@ Population select_rows(const Table& table, const RankOptions& options, const std
       p.rows.push_back(r);
     }
   }
+  if (p.rows.empty() && p.not_converged + p.low_train_accuracy > 0) {
+    RankOptions all = options;
+    all.keep_all = true;
+    Population everything = select_rows(table, all, gaps);
+    everything.unfiltered = true;
+    return everything;
+  }
   if (p.rows.empty())
     throw InputError(table.source() + ": none of its " + std::to_string(table.rows()) +
-                     " rows can be ranked (" + std::to_string(p.not_converged) + " not converged, " +
-                     std::to_string(p.low_train_accuracy) + " with a low training accuracy, " +
-                     std::to_string(p.missing_gap) + " without a gap); --all keeps the first two kinds");
+                     " rows can be ranked: none has a finite gap (column " + gaps.front().column + ")");
   return p;
 }
 
@@ -465,6 +471,10 @@ ordered_json rank(const Table& table, const RankOptions& options) {
   }
 
   ordered_json notes = ordered_json::array();
+  if (p.unfiltered)
+    notes.push_back(
+        "No model both converged and fitted its training data (is.converged, is.high_train_accuracy), so "
+        "all models with a gap are ranked: a part of every gap is unfinished training.");
   if (p.configuration_names.size() == p.rows.size() && !table.has("experiment_id") &&
       options.configuration.empty())
     notes.push_back(

@@ -103,7 +103,8 @@ void collect_zoo(Zoo& zoo) {
         run.model.id,
         run.status,
         reason,
-        flag(reason == "target"),
+        // without a target the epoch cap is where training is meant to end
+        flag(reason == "target" || (reason == "epoch-cap" && run.model.hp.target_cross_entropy == 0)),
         flag(has_metrics && run.result["train"]["accuracy"].get<double>() >= high_train_accuracy)};
     for (const HyperParameter& h : hyperparameters()) row.push_back(hp_text(hp[std::string(h.name)]));
     const std::int64_t size =

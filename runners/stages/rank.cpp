@@ -40,7 +40,16 @@ json base_provenance(const std::string& command) {
   return p;
 }
 
-ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary& measured) {
+RankOptions zoo_rank_options(const Zoo& zoo) {
+  RankOptions options;
+  options.title = zoo.spec().name;
+  options.resamples = zoo.spec().bootstrap_resamples;
+  options.level = zoo.spec().bootstrap_level;
+  return options;
+}
+
+ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary& measured,
+                      RankOptions options) {
   const auto start = std::chrono::steady_clock::now();
   const Table ledger = Table::read_csv(zoo.root() / "ledger.csv");
   double cpu_seconds = 0;
@@ -48,10 +57,6 @@ ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary&
     if (zoo.store().is_trained(m.id))
       cpu_seconds += zoo.store().read_json(m.id, "timing.json").at("seconds").get<double>();
 
-  RankOptions options;
-  options.title = zoo.spec().name;
-  options.resamples = zoo.spec().bootstrap_resamples;
-  options.level = zoo.spec().bootstrap_level;
   options.descriptions = measure_descriptions();
   options.threads = zoo.workers();
   ordered_json document = rank(ledger, options);

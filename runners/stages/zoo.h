@@ -86,9 +86,6 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns);
 /// Writes ledger.csv and runs.jsonl from the models' files. Throws InputError when no model is trained yet.
 void collect_zoo(Zoo& zoo);
 
-/// Ranks ledger.csv; returns the document (write_reports writes it).
-nlohmann::ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary& measured);
-
 /// Writes ranking.json, ranking.csv, report.md and report.html.
 void write_reports(const nlohmann::ordered_json& ranking, const std::filesystem::path& folder);
 
