@@ -3,7 +3,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <curl/curl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -40,25 +39,14 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 
 struct Transfer {
   std::FILE* file = nullptr;
-  CURL* curl = nullptr;
   curl_off_t resumed_from = 0;
-  bool checked = false;
   const FetchOptions* options = nullptr;
   std::chrono::steady_clock::time_point last_note = std::chrono::steady_clock::now();
   std::string name;
 };
 
 std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user) {
-  auto& t = *static_cast<Transfer*>(user);
-  if (!t.checked) {
-    t.checked = true;
-    long code = 0;
-    curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &code);
-    // a server that ignores the range sends the whole file: begin again
-    if (t.resumed_from > 0 && code == 200 && (std::rewind(t.file), ftruncate(fileno(t.file), 0) != 0))
-      return 0;
-  }
-  return std::fwrite(data, size, count, t.file);
+  return std::fwrite(data, size, count, static_cast<Transfer*>(user)->file);
 }
 
 int on_progress(void* user, curl_off_t total, curl_off_t now, curl_off_t, curl_off_t) {
@@ -89,7 +77,6 @@ Attempt download_once(const std::string& url, const fs::path& part, const std::s
   std::error_code ignored;
   Transfer transfer;
   transfer.file = file.get();
-  transfer.curl = curl.get();
   transfer.resumed_from = static_cast<curl_off_t>(fs::file_size(part, ignored));
   transfer.options = &options;
   transfer.name = name;
@@ -119,6 +106,10 @@ Attempt download_once(const std::string& url, const fs::path& part, const std::s
   if (code == CURLE_WRITE_ERROR)
     throw InputError("cannot write " + part.string() +
                      ": the disk is full or broken; free some space and run again");
+  if (code == CURLE_RANGE_ERROR) {  // a server that ignores ranges would send the whole file: begin again
+    fs::resize_file(part, 0, ignored);
+    return {false, !ignored, curl_easy_strerror(code)};
+  }
   const std::string text = reason[0] != '\0' ? reason : curl_easy_strerror(code);
   // 416: nothing is left to send, the part is as long as the file or longer
   if (status == 416) return {true, false, text};
