@@ -70,7 +70,7 @@ TEST_CASE("idx files are read plain and gzipped, pixels scaled to [0, 1]") {
   REQUIRE(train.count == 2);
   for (int k = 0; k < 6; ++k) CHECK(train.images[static_cast<std::size_t>(k)] == Approx(k / 5.0));
   CHECK(train.labels == std::vector<std::int64_t>{9, 0});
-  CHECK(test.images == std::vector<float>(6, 0.2f));
+  CHECK(test.images == AlignedVector<float>(6, 0.2f));
   // the folder itself works too, and the digest is that of the data, not of the files
   CHECK(load_dataset("mnist", dir / "mnist").sha256 == d.sha256);
   CHECK(load_dataset("kmnist", dir / "mnist").sha256 != d.sha256);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "zoo/data/aligned_vector.h"
+
 namespace gapbench {
 
 /// One split as the files hold it.
@@ -26,7 +28,7 @@ struct Dataset {
 
 struct Samples {
   std::int64_t count = 0;
-  std::vector<float> images;         ///< [count, channels, height, width]
+  AlignedVector<float> images;       ///< [count, channels, height, width]
   std::vector<std::int64_t> labels;  ///< [count]
 };
 

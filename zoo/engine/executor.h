@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "zoo/spec/zoo_spec.h"
@@ -33,13 +32,12 @@ struct ExecutorEvents {
 class Executor {
  public:
   virtual ~Executor() = default;
-  virtual std::string_view name() const = 0;
   /// Trains the queue; returns when every model is finished, failed, or interrupted by stop_requested.
   virtual void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) = 0;
 };
 
-/// The reference: any architecture, LibTorch's autograd, one network a thread, longest first. `workers` >= 1.
-std::unique_ptr<Executor> make_general_executor(int workers);
+/// One network a thread on `workers` threads (>= 1), longest first.
+std::unique_ptr<Executor> make_executor(int workers);
 
 /// Floating-point operations a model's training takes at most: what the queue is sorted by.
 double estimated_flops(const ModelSpec& model, const InputShape& input, std::int64_t train_samples);

@@ -3,10 +3,12 @@
 #include <ATen/core/Reduction.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/from_blob.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "measures/api/error.h"
-#include "zoo/training/trainer.h"
+#include "zoo/engine/loss.h"
+#include "zoo/networks/forward.h"
 
 namespace gapbench {
 namespace {
@@ -18,52 +20,57 @@ class NetworkProbe final : public Probe {
   NetworkProbe(const Architecture& architecture, std::shared_ptr<const TrainingData> data,
                std::span<const std::span<const float>> arrays)
       : architecture_(architecture), data_(std::move(data)) {
-    std::vector<std::vector<float>> copies;
-    for (const auto& a : arrays) copies.emplace_back(a.begin(), a.end());
-    arrays_ = to_tensors(architecture_, copies);
+    arrays_ = to_tensors(architecture_, arrays);
   }
 
-  std::int64_t samples() const override { return data_->train_images.size(0); }
+  std::int64_t samples() const override { return data_->train.count; }
   std::int64_t classes() const override { return data_->shape.classes; }
-  std::span<const std::int64_t> labels() const override {
-    return {data_->train_labels.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(samples())};
-  }
+  std::span<const std::int64_t> labels() const override { return data_->train.labels; }
 
   std::span<const float> logits() override {
     if (logits_.empty()) {
-      const at::NoGradGuard no_grad;
       logits_.reserve(static_cast<std::size_t>(samples() * classes()));
-      for (std::int64_t start = 0; start < samples(); start += chunk) {
-        const std::int64_t size = std::min(chunk, samples() - start);
-        const at::Tensor z =
-            architecture_.forward(arrays_, data_->train_images.narrow(0, start, size), nullptr).contiguous();
-        logits_.insert(logits_.end(), z.const_data_ptr<float>(), z.const_data_ptr<float>() + z.numel());
-      }
+      for_each_block(arrays_, [&](const float* z, std::int64_t, std::int64_t size) {
+        logits_.insert(logits_.end(), z, z + size * classes());
+      });
     }
     return logits_;
   }
 
   std::vector<double> mean_losses(std::span<const Parameters> stack) override {
     std::vector<double> losses;
-    for (const Parameters& parameters : stack)
-      losses.push_back(
-          evaluate(architecture_, split(parameters), data_->train_images, data_->train_labels).cross_entropy);
+    for (const Parameters& parameters : stack) {
+      LossSum sum;
+      for_each_block(split(parameters), [&](const float* z, std::int64_t start, std::int64_t size) {
+        add_losses(z, data_->train.labels.data() + start, size, classes(), sum);
+      });
+      losses.push_back(sum.cross_entropy / static_cast<double>(samples()));
+    }
     return losses;
   }
 
   std::vector<float> mean_gradient(Parameters parameters) override {
     std::vector<at::Tensor> arrays = split(parameters);
-    for (at::Tensor& a : arrays) a.set_requires_grad(true);
+    std::vector<at::Tensor> trained;
+    for (std::size_t i = 0; i < arrays.size(); ++i)
+      if (architecture_.arrays()[i].trained) trained.push_back(arrays[i].set_requires_grad(true));
     std::vector<double> sum(parameters.size(), 0.0);
     for (std::int64_t start = 0; start < samples(); start += chunk) {
       const std::int64_t size = std::min(chunk, samples() - start);
-      const at::Tensor z = architecture_.forward(arrays, data_->train_images.narrow(0, start, size), nullptr);
-      const at::Tensor loss =
-          at::cross_entropy_loss(z, data_->train_labels.narrow(0, start, size), {}, at::Reduction::Sum);
-      const auto gradients = torch::autograd::grad({loss}, {arrays.begin(), arrays.end()});
+      const at::Tensor z = forward(architecture_, arrays, images(start, size), {});
+      const at::Tensor labels =  // only read
+          at::from_blob(const_cast<std::int64_t*>(data_->train.labels.data() + start), {size},
+                        at::TensorOptions().dtype(at::kLong));
+      const at::Tensor loss = at::cross_entropy_loss(z, labels, {}, at::Reduction::Sum);
+      const auto gradients = torch::autograd::grad({loss}, trained);
       std::size_t offset = 0;
-      for (const at::Tensor& gradient : gradients) {
-        const at::Tensor g = gradient.contiguous();
+      auto gradient = gradients.begin();
+      for (const ArraySpec& spec : architecture_.arrays()) {
+        if (!spec.trained) {
+          offset += static_cast<std::size_t>(spec.size());
+          continue;
+        }
+        const at::Tensor g = (gradient++)->contiguous();
         const float* p = g.const_data_ptr<float>();
         for (std::int64_t i = 0; i < g.numel(); ++i) sum[offset++] += static_cast<double>(p[i]);
       }
@@ -75,16 +82,31 @@ class NetworkProbe final : public Probe {
   }
 
  private:
+  at::Tensor images(std::int64_t start, std::int64_t size) const {
+    return view_images(architecture_, data_->shape, data_->train.images.data() + start * data_->shape.size(),
+                       size);
+  }
+
+  // Calls block(logits, first sample, number of samples) over the training set.
+  template <class Block>
+  void for_each_block(std::span<const at::Tensor> arrays, const Block& block) const {
+    const at::NoGradGuard no_grad;
+    for (std::int64_t start = 0; start < data_->train.count; start += chunk) {
+      const std::int64_t size = std::min(chunk, data_->train.count - start);
+      const at::Tensor z = forward(architecture_, arrays, images(start, size), {}).contiguous();
+      block(z.const_data_ptr<float>(), start, size);
+    }
+  }
+
   std::vector<at::Tensor> split(Parameters parameters) const {
     if (parameters.size() != static_cast<std::size_t>(architecture_.parameter_count()))
       throw InternalError("a probe was given " + std::to_string(parameters.size()) +
                           " parameters for a network of " + std::to_string(architecture_.parameter_count()));
-    std::vector<std::vector<float>> arrays;
+    std::vector<std::span<const float>> arrays;
     std::size_t offset = 0;
-    for (const at::Tensor& a : arrays_) {
-      const auto n = static_cast<std::size_t>(a.numel());
-      arrays.emplace_back(parameters.begin() + static_cast<std::ptrdiff_t>(offset),
-                          parameters.begin() + static_cast<std::ptrdiff_t>(offset + n));
+    for (const ArraySpec& spec : architecture_.arrays()) {
+      const auto n = static_cast<std::size_t>(spec.size());
+      arrays.push_back(parameters.subspan(offset, n));
       offset += n;
     }
     return to_tensors(architecture_, arrays);

@@ -1,16 +1,16 @@
-// A network as a pure function of its arrays: what lets one engine train it, evaluate perturbed copies of it
-// and hand its layers to measures. One file per architecture.
+// What a network is, without running it: its arrays, its weight layers and, where it is a plain sequence of
+// operations, its plan. Torch-free: the engine, the measures and the fast network share this description.
+// One file per architecture.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "measures/api/snapshot.h"
+#include "zoo/networks/plan.h"
 #include "zoo/spec/hyperparameters.h"
 
 namespace gapbench {
@@ -18,51 +18,88 @@ namespace gapbench {
 /// What a network sees: images [n, channels, height, width] and `classes` labels.
 struct InputShape {
   std::int64_t channels = 1, height = 1, width = 1, classes = 2;
+  std::int64_t size() const { return channels * height * width; }
 };
 
 /// One array of the state_dict.
 struct ArraySpec {
   std::string name;                 ///< the state_dict key
-  std::vector<std::int64_t> shape;  ///< as PyTorch's Linear and Conv2d have it
-  std::int64_t fan_in = 0;          ///< inputs of one unit; 0 for a bias
-};
+  std::vector<std::int64_t> shape;  ///< as PyTorch's Linear, Conv2d and BatchNorm2d have it
+  std::int64_t fan_in = 0;          ///< inputs of one unit of a weight layer; 0 for every other array
+  float initial = 0;                ///< initial value of every entry where fan_in is 0
+  bool trained = true;              ///< false for a buffer: the running statistics of batch norm
 
-/// Zeroes hidden units while a network trains. The network calls it once per place, in forward order.
-class Dropout {
- public:
-  virtual ~Dropout() = default;
-  virtual at::Tensor operator()(const at::Tensor& hidden) = 0;
+  std::int64_t size() const;  ///< number of entries
 };
 
 class Architecture {
  public:
-  virtual ~Architecture() = default;
+  explicit Architecture(std::string network) : network_(std::move(network)) {}
+  virtual ~Architecture() = default;  // a network that is no plan may add its own structure
+
+  /// The value of the hyper-parameter `network`.
+  const std::string& network() const { return network_; }
   /// Arrays in state_dict order.
   const std::vector<ArraySpec>& arrays() const { return arrays_; }
   /// Weight layers in network order, indices into arrays().
   const std::vector<Layer>& layers() const { return layers_; }
-  /// Total number of entries of all arrays.
+  /// The network as a sequence of operations; nothing where it is none (residual and dense connections).
+  const std::optional<Plan>& plan() const { return plan_; }
+  /// Total number of entries of all arrays, buffers included.
   std::int64_t parameter_count() const;
   /// Floating-point operations of one forward pass of one sample, 2 per multiply-add: for scheduling.
   double flops() const { return flops_; }
-  /// Logits [n, classes] for images [n, channels, height, width]. `dropout` is null in evaluation mode.
-  virtual at::Tensor forward(std::span<const at::Tensor> arrays, const at::Tensor& images,
-                             Dropout* dropout) const = 0;
-  /// Whether the engine should keep 4-d arrays and images in channels-last memory order (the values are the
-  /// same).
-  virtual bool channels_last() const { return false; }
+  /// Whether images are [n, height, width, channels] in memory: true for every network with a convolution.
+  bool channels_last() const { return channels_last_; }
 
- protected:
-  /// Adds "<name>.weight" and "<name>.bias" and the layer they form.
-  void add_dense(const std::string& name, std::int64_t inputs, std::int64_t outputs);
-  void add_conv(const std::string& name, std::int64_t inputs, std::int64_t outputs, std::int64_t kernel,
-                std::int64_t stride, std::int64_t padding, std::int64_t input_height,
-                std::int64_t input_width);
+  // For the factories. Each adds arrays named "<name>.<key>" and returns the index of the first.
+  /// weight [outputs, inputs], bias [outputs].
+  std::size_t add_dense(const std::string& name, std::int64_t inputs, std::int64_t outputs);
+  /// weight [outputs, input.channels, kernel, kernel] and, where asked, bias [outputs].
+  std::size_t add_conv(const std::string& name, const Extent& input, std::int64_t outputs,
+                       std::int64_t kernel, std::int64_t stride, std::int64_t padding, bool bias = true);
+  /// weight, bias, running_mean, running_var, all [channels].
+  std::size_t add_batch_norm(const std::string& name, std::int64_t channels);
+  void set_plan(Plan plan) { plan_ = std::move(plan); }
 
  private:
+  std::string network_;
   std::vector<ArraySpec> arrays_;
   std::vector<Layer> layers_;
+  std::optional<Plan> plan_;
   double flops_ = 0;
+  bool channels_last_ = false;
+};
+
+/// Builds a network that is a plan, one operation after the other; shapes follow from the input.
+///   Sequential net("cnn", input);
+///   net.conv("c", 16, 3, 1, 1).batch_norm("n").activation(Activation::relu).max_pool().flatten();
+///   net.dense("head", input.classes);
+///   return net.finish();
+class Sequential {
+ public:
+  Sequential(std::string network, const InputShape& input);
+  /// Of what the next operation sees.
+  const Extent& extent() const { return extent_; }
+
+  Sequential& dense(const std::string& name, std::int64_t outputs);  // the extent must be flat
+  Sequential& conv(const std::string& name, std::int64_t outputs, std::int64_t kernel, std::int64_t stride,
+                   std::int64_t padding, bool bias = true);
+  Sequential& batch_norm(const std::string& name);
+  Sequential& activation(Activation kind);
+  /// 2x2, stride 2; an odd last row or column is left out. The extent must be at least 2x2.
+  Sequential& max_pool();
+  /// Nothing for probability 0.
+  Sequential& dropout(double probability);
+  Sequential& flatten();
+  Sequential& mean_positions();
+  std::unique_ptr<Architecture> finish();
+
+ private:
+  Op& add(OpKind kind);
+  std::unique_ptr<Architecture> architecture_;
+  Plan plan_;
+  Extent extent_;
 };
 
 /// Builds the network that the hyper-parameters name. Throws InputError where it does not fit the input.
@@ -72,8 +109,8 @@ std::unique_ptr<Architecture> make_architecture(const HyperParameters& hp, const
 std::unique_ptr<Architecture> make_fcn(const HyperParameters& hp, const InputShape& input);
 std::unique_ptr<Architecture> make_nin(const HyperParameters& hp, const InputShape& input);
 
-/// Initial values of all arrays: He et al. 2015, weights ~ N(0, 2 / fan_in), biases 0. A pure function of the
-/// model id. Returns one row-major buffer per array, in arrays() order.
+/// Initial values of all arrays: He et al. 2015, weights ~ N(0, 2 / fan_in), all others ArraySpec::initial. A
+/// pure function of the model id. Returns one row-major buffer per array, in arrays() order.
 std::vector<std::vector<float>> initial_values(const Architecture& architecture, const std::string& model_id);
 
 }  // namespace gapbench

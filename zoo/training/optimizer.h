@@ -17,7 +17,8 @@ class Optimizer {
   /// steps.
   virtual void update(std::size_t index, std::int64_t step, float* weights, const float* gradient,
                       std::size_t n) = 0;
-  /// Moving averages to checkpoint, in a fixed order; restore takes the same.
+  /// Moving averages to checkpoint: one or more sets of one buffer per array, in array order and in the
+  /// elements' order; restore takes the same.
   virtual std::vector<std::vector<float>>& state() = 0;
 };
 

@@ -1,13 +1,6 @@
 #include "zoo/training/trainer.h"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/mul.h>
-#include <torch/csrc/autograd/autograd.h>
-
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -20,154 +13,111 @@ namespace gapbench {
 
 namespace {
 
-// Samples evaluated at a time: bounds memory; fixed, so that no result depends on the machine.
-constexpr std::int64_t evaluation_chunk = 1000;
-
-at::MemoryFormat order_of(const Architecture& a, std::int64_t dims) {
-  return a.channels_last() && dims == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-}
-
-std::vector<std::vector<float>> to_buffers(const Architecture& architecture,
-                                           std::span<const at::Tensor> tensors) {
-  std::vector<std::vector<float>> buffers;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const at::Tensor t = tensors[i].detach().contiguous();
-    if (t.sizes() != at::IntArrayRef(architecture.arrays()[i].shape))
-      throw InternalError("array shape changed in training");
-    const float* p = t.const_data_ptr<float>();
-    buffers.emplace_back(p, p + t.numel());
-  }
-  return buffers;
-}
-
-// Inverted dropout whose mask is a function of (model, step, place).
-class PhiloxDropout final : public Dropout {
- public:
-  PhiloxDropout(double probability, std::uint64_t key, std::int64_t step)
-      : stream_(key, static_cast<std::uint64_t>(step)),
-        threshold_(static_cast<std::uint32_t>(probability * 0x1p32)),
-        scale_(static_cast<float>(1 / (1 - probability))) {}
-
-  at::Tensor operator()(const at::Tensor& hidden) override {
-    at::Tensor mask = at::empty_like(hidden, hidden.options().requires_grad(false));
-    float* p = mask.mutable_data_ptr<float>();
-    const std::int64_t n = mask.numel();
-    for (std::int64_t i = 0; i < n; ++i) p[i] = stream_() < threshold_ ? 0.0f : scale_;
-    return at::mul(hidden, mask);
-  }
-
- private:
-  RandomStream stream_;
-  std::uint32_t threshold_;
-  float scale_;
-};
-
-// Batches gathered into one reused buffer, whatever the memory order: a sample is one dense block in either.
+// Batches gathered into one reused buffer; a sample is one dense block in either memory order.
 class Batches {
  public:
-  Batches(const at::Tensor& images, const at::Tensor& labels, std::int64_t batch_size)
-      : images_(images),
-        labels_(labels),
-        sample_(images.numel() / std::max<std::int64_t>(1, images.size(0))) {
-    std::vector<std::int64_t> shape = images.sizes().vec();
-    shape[0] = std::min(batch_size, images.size(0));
-    batch_images_ = at::empty(shape, images.options(), images.suggest_memory_format());
-    batch_labels_ = at::empty({shape[0]}, labels.options());
+  Batches(const Samples& samples, const InputShape& shape, std::int64_t batch_size)
+      : samples_(samples),
+        sample_(static_cast<std::size_t>(shape.size())),
+        classes_(static_cast<std::size_t>(shape.classes)) {
+    const auto size = static_cast<std::size_t>(std::min(batch_size, samples.count));
+    images_.resize(size * sample_);
+    targets_.resize(size * classes_);
   }
-  std::pair<at::Tensor, at::Tensor> gather(std::span<const std::uint32_t> indices) {
-    const float* from = images_.const_data_ptr<float>();
-    float* to = batch_images_.mutable_data_ptr<float>();
-    const std::int64_t* label = labels_.const_data_ptr<std::int64_t>();
-    std::int64_t* to_label = batch_labels_.mutable_data_ptr<std::int64_t>();
+  void gather(std::span<const std::uint32_t> indices) {
+    std::fill(targets_.begin(), targets_.end(), 0.0f);
     for (std::size_t i = 0; i < indices.size(); ++i) {
-      std::memcpy(to + static_cast<std::int64_t>(i) * sample_, from + indices[i] * sample_,
-                  static_cast<std::size_t>(sample_) * sizeof(float));
-      to_label[i] = label[indices[i]];
+      std::memcpy(images_.data() + i * sample_, samples_.images.data() + indices[i] * sample_,
+                  sample_ * sizeof(float));
+      targets_[i * classes_ + static_cast<std::size_t>(samples_.labels[indices[i]])] = 1;
     }
-    const auto n = static_cast<std::int64_t>(indices.size());
-    return {batch_images_.narrow(0, 0, n), batch_labels_.narrow(0, 0, n)};
+  }
+  const float* images() const { return images_.data(); }
+  const float* targets() const { return targets_.data(); }
+
+ private:
+  const Samples& samples_;
+  std::size_t sample_, classes_;
+  AlignedVector<float> images_, targets_;
+};
+
+// The optimiser over the trained arrays of a network, with its state converted for checkpoints.
+class Updates {
+ public:
+  Updates(const HyperParameters& hp, TrainableNetwork& network) : network_(network) {
+    std::vector<std::size_t> sizes;
+    for (std::size_t i = 0; i < network.architecture().arrays().size(); ++i) {
+      if (!network.architecture().arrays()[i].trained) continue;
+      trained_.push_back(i);
+      sizes.push_back(network.array(i).size());
+    }
+    optimizer_ = make_optimizer(hp, sizes);
+  }
+  void step(std::int64_t step) {
+    for (std::size_t k = 0; k < trained_.size(); ++k) {
+      const std::span<float> weights = network_.array(trained_[k]);
+      optimizer_->update(k, step, weights.data(), network_.gradient(trained_[k]).data(), weights.size());
+    }
+  }
+  std::vector<std::vector<float>> state() const {
+    std::vector<std::vector<float>> rows;
+    for (std::size_t s = 0; s < optimizer_->state().size(); ++s)
+      rows.push_back(network_.to_row_major(trained_[s % trained_.size()], optimizer_->state()[s]));
+    return rows;
+  }
+  void set_state(const std::vector<std::vector<float>>& rows) {
+    if (rows.size() != optimizer_->state().size())
+      throw InternalError("checkpoint with another optimizer's state");
+    for (std::size_t s = 0; s < rows.size(); ++s)
+      optimizer_->state()[s] = network_.from_row_major(trained_[s % trained_.size()], rows[s]);
   }
 
  private:
-  const at::Tensor images_, labels_;
-  std::int64_t sample_;
-  at::Tensor batch_images_, batch_labels_;
+  TrainableNetwork& network_;
+  std::vector<std::size_t> trained_;  // indices of arrays that are no buffers
+  std::unique_ptr<Optimizer> optimizer_;
 };
 
 }  // namespace
 
-std::vector<at::Tensor> to_tensors(const Architecture& architecture,
-                                   std::span<const std::vector<float>> arrays) {
-  std::vector<at::Tensor> tensors;
+std::vector<std::vector<float>> export_arrays(TrainableNetwork& network) {
+  std::vector<std::vector<float>> rows;
+  for (std::size_t i = 0; i < network.architecture().arrays().size(); ++i)
+    rows.push_back(network.to_row_major(i, network.array(i)));
+  return rows;
+}
+
+void import_arrays(TrainableNetwork& network, const std::vector<std::vector<float>>& arrays) {
   for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const auto& shape = architecture.arrays()[i].shape;
-    // from_blob only reads here: clone() copies before anyone could write
-    const at::Tensor view =
-        at::from_blob(const_cast<float*>(arrays[i].data()), shape, at::TensorOptions().dtype(at::kFloat));
-    tensors.push_back(view.clone(order_of(architecture, view.dim())));
+    const std::vector<float> values = network.from_row_major(i, arrays[i]);
+    std::copy(values.begin(), values.end(), network.array(i).begin());
   }
-  return tensors;
 }
 
-Metrics evaluate(const Architecture& architecture, std::span<const at::Tensor> arrays,
-                 const at::Tensor& images, const at::Tensor& labels) {
-  const at::NoGradGuard no_grad;
-  const std::int64_t n = images.size(0);
-  const std::int64_t* label = labels.const_data_ptr<std::int64_t>();
-  double loss = 0;
-  std::int64_t wrong = 0;
-  for (std::int64_t start = 0; start < n; start += evaluation_chunk) {
-    const std::int64_t size = std::min(evaluation_chunk, n - start);
-    const at::Tensor logits =
-        architecture.forward(arrays, images.narrow(0, start, size), nullptr).contiguous();
-    const std::int64_t classes = logits.size(1);
-    const float* z = logits.const_data_ptr<float>();
-    for (std::int64_t i = 0; i < size; ++i, z += classes) {
-      const std::int64_t best = std::max_element(z, z + classes) - z;
-      double sum = 0;
-      for (std::int64_t k = 0; k < classes; ++k)
-        sum += std::exp(static_cast<double>(z[k]) - static_cast<double>(z[best]));
-      loss += std::log(sum) + static_cast<double>(z[best]) - static_cast<double>(z[label[start + i]]);
-      wrong += best != label[start + i];
-    }
-  }
-  return {loss / static_cast<double>(n), static_cast<double>(wrong) / static_cast<double>(n)};
-}
-
-TrainedModel train(const ModelSpec& model, const Architecture& architecture, const TrainingData& data,
+TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const TrainingData& data,
                    const TrainControl& control, std::optional<TrainState> resume) {
   const HyperParameters& hp = model.hp;
-  const bool resumed = resume.has_value();
   TrainedModel result;
   TrainState& state = result.state;
-  if (resumed)
+  Updates updates(hp, network);
+  if (resume) {
     state = std::move(*resume);
-  else
-    state.arrays = initial_values(architecture, model.id);
-
-  std::vector<at::Tensor> arrays = to_tensors(architecture, state.arrays);
-  std::vector<std::size_t> sizes;
-  for (at::Tensor& a : arrays) {
-    a.set_requires_grad(true);
-    sizes.push_back(static_cast<std::size_t>(a.numel()));
+    updates.set_state(state.optimizer_state);
+  } else {
+    state.arrays = initial_values(network.architecture(), model.id);
   }
-  const std::unique_ptr<Optimizer> optimizer = make_optimizer(hp, sizes);
-  if (resumed) {
-    if (state.optimizer_state.size() != optimizer->state().size())
-      throw InternalError("checkpoint with another optimizer's state");
-    optimizer->state() = state.optimizer_state;
-  }
+  import_arrays(network, state.arrays);
 
-  const std::int64_t n = data.train_images.size(0);
-  Batches batches(data.train_images, data.train_labels, hp.batch_size);
+  const std::int64_t n = data.train.count;
+  Batches batches(data.train, data.shape, hp.batch_size);
   std::vector<std::uint32_t> order(static_cast<std::size_t>(n));
   const std::uint64_t order_key = random_key(model.id, "order"),
                       dropout_key = random_key(model.id, "dropout");
 
   // brings `state` up to date; the arrays and moving averages change in place while training
   const auto capture = [&] {
-    state.arrays = to_buffers(architecture, arrays);
-    state.optimizer_state = optimizer->state();
+    state.arrays = export_arrays(network);
+    state.optimizer_state = updates.state();
   };
 
   const auto finished = [&]() -> std::optional<StopReason> {
@@ -197,31 +147,21 @@ TrainedModel train(const ModelSpec& model, const Architecture& architecture, con
     double loss_sum = 0;
     for (std::int64_t start = 0; start < n; start += hp.batch_size) {
       const std::int64_t size = std::min(hp.batch_size, n - start);
-      const auto [images, labels] = batches.gather(
+      batches.gather(
           std::span(order).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(size)));
       ++state.steps;
-      PhiloxDropout dropout(hp.dropout, dropout_key, state.steps);
-      const at::Tensor loss = at::cross_entropy_loss(
-          architecture.forward(arrays, images, hp.dropout > 0 ? &dropout : nullptr), labels);
-      loss_sum += loss.item<double>() * static_cast<double>(size);
+      const double loss = network.loss_and_gradients(batches.images(), batches.targets(), size,
+                                                     {.dropout_key = dropout_key, .step = state.steps});
+      loss_sum += loss * static_cast<double>(size);
       if (!std::isfinite(loss_sum)) break;  // further steps would only spread the NaN
-      const auto gradients = torch::autograd::grad({loss}, {arrays.begin(), arrays.end()});
-      for (std::size_t i = 0; i < arrays.size(); ++i) {
-        at::Tensor g = gradients[i];
-        if (g.strides() != arrays[i].strides()) {
-          const at::NoGradGuard no_grad;
-          g = at::empty_like(arrays[i], at::TensorOptions().requires_grad(false)).copy_(g);
-        }
-        optimizer->update(i, state.steps, arrays[i].mutable_data_ptr<float>(), g.const_data_ptr<float>(),
-                          sizes[i]);
-      }
+      updates.step(state.steps);
     }
     EpochRecord record;
     record.epoch = epoch;
     record.steps = state.steps;
     record.batch_loss = loss_sum / static_cast<double>(n);
-    record.train = evaluate(architecture, arrays, data.train_images, data.train_labels);
-    record.test = evaluate(architecture, arrays, data.test_images, data.test_labels);
+    record.train = network.evaluate(data.train.images.data(), data.train.labels.data(), n);
+    record.test = network.evaluate(data.test.images.data(), data.test.labels.data(), data.test.count);
     if (!std::isfinite(loss_sum)) record.train.cross_entropy = loss_sum;
     state.history.push_back(record);
     if (control.epoch_finished) control.epoch_finished(record);

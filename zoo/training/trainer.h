@@ -1,25 +1,24 @@
-// Trains one network with LibTorch's autograd: the reference that every faster path is checked against.
+// Trains one network: epochs, batches, optimiser, stopping rules, history, checkpoints. Torch-free; how losses
+// and gradients come about is the TrainableNetwork's.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <optional>
-#include <string_view>
 #include <vector>
 
-#include "zoo/networks/architecture.h"
 #include "zoo/spec/zoo_spec.h"
 #include "zoo/training/history.h"
+#include "zoo/training/trainable_network.h"
 #include "zoo/training/training_data.h"
 
 namespace gapbench {
 
-/// Everything needed to go on from the end of an epoch with the same bits.
+/// Everything needed to go on from the end of an epoch with the same bits. Row-major, so that it does not
+/// depend on the executor.
 struct TrainState {
-  std::vector<std::vector<float>> arrays;  ///< row-major, in Architecture::arrays() order
-  std::vector<std::vector<float>>
-      optimizer_state;  ///< sgd: one velocity per array; adam: all first, then all second moments
-  std::vector<EpochRecord> history;  ///< one record per finished epoch
+  std::vector<std::vector<float>> arrays;           ///< in Architecture::arrays() order
+  std::vector<std::vector<float>> optimizer_state;  ///< see Optimizer::state
+  std::vector<EpochRecord> history;                 ///< one record per finished epoch
   std::int64_t steps = 0;
 };
 
@@ -39,19 +38,9 @@ struct TrainControl {
 
 /// Trains until the cross-entropy target, the epoch cap or divergence (a loss that is not finite). Every
 /// random number is a function of the model id, the purpose and the step, so the result depends on nothing
-/// but the model and the data. `resume` continues from a checkpoint. Runs on the calling thread alone (the
-/// caller sets LibTorch's thread count to 1).
-TrainedModel train(const ModelSpec& model, const Architecture& architecture, const TrainingData& data,
+/// but the model, the data and the executor. `resume` continues from a checkpoint. Overwrites the arrays of
+/// `network`. Runs on the calling thread alone.
+TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const TrainingData& data,
                    const TrainControl& control, std::optional<TrainState> resume = std::nullopt);
-
-/// Mean cross-entropy (nats, float64 sum) and share of wrong classifications over images in order, evaluation
-/// mode. An example whose logits are not finite gives a cross-entropy that is not finite. Ties go to the
-/// lowest class.
-Metrics evaluate(const Architecture& architecture, std::span<const at::Tensor> arrays,
-                 const at::Tensor& images, const at::Tensor& labels);
-
-/// Arrays as tensors in the memory order the architecture prefers, copied from row-major buffers.
-std::vector<at::Tensor> to_tensors(const Architecture& architecture,
-                                   std::span<const std::vector<float>> arrays);
 
 }  // namespace gapbench

@@ -1,17 +1,20 @@
 #include "zoo/training/training_data.h"
 
-#include <ATen/ops/from_blob.h>
-
 namespace gapbench {
 
 namespace {
 
-// Takes the buffer over: the tensor keeps it alive.
-template <class T>
-at::Tensor adopt(std::vector<T>&& buffer, at::IntArrayRef shape, at::ScalarType type) {
-  auto owner = std::make_shared<std::vector<T>>(std::move(buffer));
-  return at::from_blob(
-      owner->data(), shape, [owner](void*) {}, at::TensorOptions().dtype(type));
+// [n, channels, positions] to [n, positions, channels]
+void to_channels_last(AlignedVector<float>& images, const InputShape& shape) {
+  const auto channels = static_cast<std::size_t>(shape.channels),
+             positions = static_cast<std::size_t>(shape.height * shape.width);
+  std::vector<float> sample(channels * positions);
+  for (auto at = images.begin(); at != images.end(); at += static_cast<std::ptrdiff_t>(sample.size())) {
+    for (std::size_t c = 0; c < channels; ++c)
+      for (std::size_t p = 0; p < positions; ++p)
+        sample[p * channels + c] = at[static_cast<std::ptrdiff_t>(c * positions + p)];
+    std::copy(sample.begin(), sample.end(), at);
+  }
 }
 
 }  // namespace
@@ -20,19 +23,13 @@ std::shared_ptr<const TrainingData> TrainingDataCache::get(const HyperParameters
   const std::lock_guard lock(mutex_);
   auto& slot = variants_[{hp.train_size, hp.standardise, channels_last}];
   if (!slot) {
-    Samples train = train_samples(dataset_, hp.train_size, hp.standardise);
-    Samples test = test_samples(dataset_, hp.train_size, hp.standardise);
     auto data = std::make_shared<TrainingData>();
     data->shape = shape();
-    data->train_images = adopt(std::move(train.images),
-                               {train.count, dataset_.channels, dataset_.height, dataset_.width}, at::kFloat);
-    data->train_labels = adopt(std::move(train.labels), {train.count}, at::kLong);
-    data->test_images = adopt(std::move(test.images),
-                              {test.count, dataset_.channels, dataset_.height, dataset_.width}, at::kFloat);
-    data->test_labels = adopt(std::move(test.labels), {test.count}, at::kLong);
+    data->channels_last = channels_last;
+    data->train = train_samples(dataset_, hp.train_size, hp.standardise);
+    data->test = test_samples(dataset_, hp.train_size, hp.standardise);
     if (channels_last)
-      for (at::Tensor* images : {&data->train_images, &data->test_images})
-        *images = images->contiguous(at::MemoryFormat::ChannelsLast);
+      for (Samples* samples : {&data->train, &data->test}) to_channels_last(samples->images, data->shape);
     slot = std::move(data);
   }
   return slot;

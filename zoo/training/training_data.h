@@ -1,22 +1,22 @@
-// A data set as tensors, shared read-only by every worker.
+// A data set as a network is trained on it, shared read-only by every worker. Torch-free.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <map>
 #include <memory>
 #include <mutex>
 #include <tuple>
+#include <vector>
 
 #include "zoo/data/dataset.h"
 #include "zoo/networks/architecture.h"
 
 namespace gapbench {
 
+/// `train` and `test` are as dataset.h has them but for the memory order of the images.
 struct TrainingData {
-  at::Tensor train_images, test_images;  ///< float32 [n, channels, height, width]
-  at::Tensor train_labels, test_labels;  ///< int64 [n]
+  Samples train, test;
   InputShape shape;
+  bool channels_last = false;  ///< images are [n, height, width, channels], else [n, channels, height, width]
 };
 
 /// The variants of one data set that a zoo asks for (training size, standardised or not), each made once.

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "zoo/engine/executor.h"
+#include "zoo/engine/general_network.h"
 
 namespace gapbench {
 
@@ -26,11 +27,10 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-class GeneralExecutor final : public Executor {
+// One network a thread, longest first.
+class ThreadedExecutor final : public Executor {
  public:
-  explicit GeneralExecutor(int workers) : workers_(std::max(1, workers)) {}
-
-  std::string_view name() const override { return "general"; }
+  explicit ThreadedExecutor(int workers) : workers_(std::max(1, workers)) {}
 
   void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
     sort_longest_first(queue, data);
@@ -41,8 +41,7 @@ class GeneralExecutor final : public Executor {
 
     const auto stop = [&] { return abort.load() || (events.stop_requested && events.stop_requested()); };
     const auto work = [&] {
-      at::set_num_threads(
-          1);  // one network a thread: the thread counts of the libraries below must not multiply
+      at::set_num_threads(1);  // the thread counts of the libraries below must not multiply
       for (std::size_t i = next++; i < queue.size() && !stop(); i = next++) {
         try {
           train_one(queue[i], data, events, stop);
@@ -111,7 +110,8 @@ class GeneralExecutor final : public Executor {
         control.epoch_finished = [&](const EpochRecord& record) {
           guard([&] { events.epoch_finished(model, record); });
         };
-      trained = train(model, *architecture, *data, control, std::move(checkpoint));
+      const auto network = make_general_network(*architecture, cache.shape());
+      trained = train(model, *network, *data, control, std::move(checkpoint));
     } catch (const std::exception& e) {
       if (callers) throw;
       if (events.failed) events.failed(model, e.what());
@@ -126,8 +126,8 @@ class GeneralExecutor final : public Executor {
 
 }  // namespace
 
-std::unique_ptr<Executor> make_general_executor(int workers) {
-  return std::make_unique<GeneralExecutor>(workers);
+std::unique_ptr<Executor> make_executor(int workers) {
+  return std::make_unique<ThreadedExecutor>(workers);
 }
 
 }  // namespace gapbench

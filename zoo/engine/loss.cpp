@@ -1,0 +1,21 @@
+#include "zoo/engine/loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace gapbench {
+
+void add_losses(const float* logits, const std::int64_t* labels, std::int64_t n, std::int64_t classes,
+                LossSum& sum) {
+  for (std::int64_t i = 0; i < n; ++i, logits += classes) {
+    const std::int64_t best = std::max_element(logits, logits + classes) - logits;
+    double exponentials = 0;
+    for (std::int64_t k = 0; k < classes; ++k)
+      exponentials += std::exp(static_cast<double>(logits[k]) - static_cast<double>(logits[best]));
+    sum.cross_entropy +=
+        std::log(exponentials) + static_cast<double>(logits[best]) - static_cast<double>(logits[labels[i]]);
+    sum.wrong += best != labels[i];
+  }
+}
+
+}  // namespace gapbench

@@ -1,0 +1,43 @@
+// A network as a list of operations, each on the output of the one before. std only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace gapbench {
+
+/// Size of one sample between two operations; a flat vector has height and width 1.
+struct Extent {
+  std::int64_t channels = 1, height = 1, width = 1;
+  std::int64_t positions() const { return height * width; }
+  std::int64_t size() const { return channels * positions(); }
+};
+
+enum class OpKind { dense, conv, batch_norm, activation, max_pool, dropout, flatten, mean_positions };
+
+/// As PyTorch's defaults: leaky_relu with slope 0.01, gelu with the exact error function.
+enum class Activation { relu, leaky_relu, gelu, tanh };
+inline constexpr float leaky_relu_slope = 0.01f;
+
+/// As PyTorch's defaults. Training divides by the biased variance of the batch and moves the running variance
+/// towards the unbiased one: running = (1 - momentum) running + momentum batch.
+inline constexpr double batch_norm_momentum = 0.1, batch_norm_epsilon = 1e-5;
+
+struct Op {
+  OpKind kind = OpKind::flatten;
+  Extent in, out;
+  std::size_t weight = 0;  ///< dense, conv, batch_norm: index into Architecture::arrays()
+  /// dense, conv: as weight. Batch norm always has one; its running_mean and running_var follow it.
+  std::optional<std::size_t> bias;
+  std::int64_t kernel = 1, stride = 1, padding = 0;  ///< conv, both directions
+  Activation activation = Activation::relu;
+  double probability = 0;  ///< dropout: of zeroing a unit, in (0, 1)
+};
+
+struct Plan {
+  std::vector<Op> ops;
+};
+
+}  // namespace gapbench

@@ -1,0 +1,57 @@
+// The network as the training loop sees it: arrays and gradients as plain floats. Each executor implements it;
+// the loop, the optimisers and the stopping rules exist once. One thread uses one network. Torch-free.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "zoo/networks/architecture.h"
+#include "zoo/training/history.h"
+
+namespace gapbench {
+
+/// What a step's random numbers and buffers depend on besides the batch. The same context gives the same
+/// dropout masks: for a second gradient at other weights (SAM), pass it again with update_statistics false.
+struct StepContext {
+  std::uint64_t dropout_key = 0;
+  std::int64_t step = 1;          ///< from 1
+  bool update_statistics = true;  ///< the running statistics of batch norm move
+};
+
+class TrainableNetwork {
+ public:
+  explicit TrainableNetwork(const Architecture& architecture) : architecture_(architecture) {}
+  virtual ~TrainableNetwork() = default;
+  const Architecture& architecture() const { return architecture_; }
+
+  /// Array i of Architecture::arrays(), to read and to write, in an element order that is the network's own
+  /// and never changes: elementwise rules need not know it, others use to_row_major and from_row_major.
+  virtual std::span<float> array(std::size_t i) = 0;
+  /// Gradient of the last loss by array i, in its element order; valid until the next call of
+  /// loss_and_gradients. Empty for buffers.
+  virtual std::span<const float> gradient(std::size_t i) = 0;
+  /// Values that belong to array i (weights, gradients, moving averages) from the network's order to row-major
+  /// and back. Both throw InternalError where the length is not that of the array.
+  virtual std::vector<float> to_row_major(std::size_t i, std::span<const float> values) const = 0;
+  virtual std::vector<float> from_row_major(std::size_t i, std::span<const float> values) const = 0;
+
+  /// Mean over the n samples of the cross-entropy -sum_k t_k ln p_k (nats) in training mode, and its gradients.
+  /// `images` [n, ...] in the order Architecture::channels_last() names; `targets` row-major [n, classes], each
+  /// row a distribution: one-hot for a plain label, otherwise what label smoothing and mixup make of it. Where
+  /// the loss is not finite the gradients are not to be used. A function of its arguments and the arrays alone.
+  virtual double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
+                                    const StepContext& context) = 0;
+  /// Mean cross-entropy (nats, float64 sum) and share of wrong classifications in evaluation mode. An example
+  /// whose logits are not finite gives a cross-entropy that is not finite. Ties go to the lowest class.
+  virtual Metrics evaluate(const float* images, const std::int64_t* labels, std::int64_t n) = 0;
+
+ private:
+  const Architecture& architecture_;
+};
+
+/// All arrays row-major in Architecture::arrays() order, and the way back.
+std::vector<std::vector<float>> export_arrays(TrainableNetwork& network);
+void import_arrays(TrainableNetwork& network, const std::vector<std::vector<float>>& arrays);
+
+}  // namespace gapbench
