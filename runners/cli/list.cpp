@@ -47,8 +47,17 @@ json measure_json(const MeasureInfo& m) {
 }
 
 json hyperparameter_json(const HyperParameter& h) {
-  json j = {{"name", h.name}, {"default", h.default_value}, {"help", h.help}};
-  if (h.kind == HyperParameter::Kind::choice) j["choices"] = h.choices;
+  static constexpr const char* kinds[] = {"integer", "number", "boolean", "choice", "integers"};
+  json j = {{"name", h.name},
+            {"kind", kinds[static_cast<int>(h.kind)]},
+            {"default", h.default_value},
+            {"help", h.help}};
+  using Kind = HyperParameter::Kind;
+  if (h.kind == Kind::choice) j["choices"] = h.choices;
+  if (h.kind == Kind::integer || h.kind == Kind::number || h.kind == Kind::integer_list) {
+    j[h.minimum_excluded ? "exclusive_minimum" : "minimum"] = h.minimum;
+    j["maximum"] = h.maximum;
+  }
   return j;
 }
 

@@ -98,13 +98,10 @@ void collect_zoo(Zoo& zoo) {
     const bool trained = !run.result.is_null();
     const std::string reason = trained ? run.result["stop_reason"].get<std::string>() : "";
     std::vector<std::string> row = {
-        run.model.configuration,
-        std::to_string(run.model.seed),
-        run.model.id,
-        run.status,
-        reason,
-        // without a target the epoch cap is where training is meant to end
-        flag(reason == "target" || (reason == "epoch-cap" && run.model.hp.target_cross_entropy == 0)),
+        run.model.configuration, std::to_string(run.model.seed), run.model.id, run.status, reason,
+        // without a target the cap is where training is meant to end
+        flag(reason == "target" ||
+             ((reason == "epoch-cap" || reason == "step-cap") && run.model.hp.target_cross_entropy == 0)),
         flag(has_metrics && run.result["train"]["accuracy"].get<double>() >= high_train_accuracy)};
     for (const HyperParameter& h : hyperparameters()) row.push_back(hp_text(hp[std::string(h.name)]));
     const std::int64_t size =

@@ -59,8 +59,8 @@ bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Mea
     if ((measure->info.needs & needs_probe) != 0 && !probe) {
       std::vector<std::span<const float>> arrays;
       for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
-      probe =
-          make_network_probe(*architecture, zoo.data().get(model.hp, architecture->channels_last()), arrays);
+      const auto samples = zoo.data().get(model.hp, architecture->channels_last());
+      probe = make_network_probe(*architecture, samples, training_labels(model, *samples), arrays);
     }
     MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
     broken = broken || computed.outcome.status() == Outcome::Status::failed;

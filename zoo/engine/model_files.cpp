@@ -25,6 +25,10 @@ std::vector<TensorToWrite> named(const Architecture& architecture,
   return tensors;
 }
 
+json or_null(const std::optional<std::int64_t>& n) {
+  return n ? json(*n) : json(nullptr);
+}
+
 json metrics_json(const Metrics& m) {
   return {{"cross_entropy", m.cross_entropy}, {"error", m.error}, {"accuracy", 1 - m.error}};
 }
@@ -49,13 +53,20 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
                   const TrainedModel& trained, double seconds) {
   const EpochRecord& last = trained.state.history.back();
   std::vector<json> history;
-  for (const EpochRecord& record : trained.state.history) history.push_back(to_json(record));
+  double sum_of_batch_losses = 0;
+  for (const EpochRecord& record : trained.state.history) {
+    history.push_back(to_json(record));
+    sum_of_batch_losses += record.batch_loss;
+  }
   json result = {{"schema", result_schema},
                  {"id", model.id},
                  {"status", trained.reason == StopReason::diverged ? "diverged" : "ok"},
                  {"stop_reason", to_string(trained.reason)},
                  {"epochs", last.epoch},
-                 {"steps", trained.state.steps}};
+                 {"steps", trained.state.steps},
+                 {"steps_to_cross_entropy_0.1", or_null(steps_to(trained.state.history, 0.1))},
+                 {"steps_to_cross_entropy_0.01", or_null(steps_to(trained.state.history, 0.01))},
+                 {"sum_of_batch_losses", sum_of_batch_losses}};
   if (trained.reason == StopReason::diverged)
     result["train"] = result["test"] = result["gap_error"] = result["gap_loss"] = nullptr;
   else {
@@ -66,7 +77,8 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   }
   store.write_json(model.id, "spec.json", model.to_json());  // makes the folder
   write_safetensors(store.file(model.id, "init.safetensors"),
-                    named(architecture, initial_values(architecture, model.id)), metadata(model, "init"));
+                    named(architecture, initial_values(architecture, model.id, model.hp.init_scale)),
+                    metadata(model, "init"));
   write_safetensors(store.file(model.id, "final.safetensors"), named(architecture, trained.state.arrays),
                     metadata(model, "final"));
   store.write_json_lines(model.id, "history.jsonl", history);

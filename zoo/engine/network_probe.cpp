@@ -18,14 +18,14 @@ constexpr std::int64_t chunk = 1000;
 class NetworkProbe final : public Probe {
  public:
   NetworkProbe(const Architecture& architecture, std::shared_ptr<const TrainingData> data,
-               std::span<const std::span<const float>> arrays)
-      : architecture_(architecture), data_(std::move(data)) {
+               std::vector<std::int64_t> labels, std::span<const std::span<const float>> arrays)
+      : architecture_(architecture), data_(std::move(data)), labels_(std::move(labels)) {
     arrays_ = to_tensors(architecture_, arrays);
   }
 
   std::int64_t samples() const override { return data_->train.count; }
   std::int64_t classes() const override { return data_->shape.classes; }
-  std::span<const std::int64_t> labels() const override { return data_->train.labels; }
+  std::span<const std::int64_t> labels() const override { return labels_; }
 
   std::span<const float> logits() override {
     if (logits_.empty()) {
@@ -42,7 +42,7 @@ class NetworkProbe final : public Probe {
     for (const Parameters& parameters : stack) {
       LossSum sum;
       for_each_block(split(parameters), [&](const float* z, std::int64_t start, std::int64_t size) {
-        add_losses(z, data_->train.labels.data() + start, size, classes(), sum);
+        add_losses(z, labels_.data() + start, size, classes(), sum);
       });
       losses.push_back(sum.cross_entropy / static_cast<double>(samples()));
     }
@@ -59,7 +59,7 @@ class NetworkProbe final : public Probe {
       const std::int64_t size = std::min(chunk, samples() - start);
       const at::Tensor z = forward(architecture_, arrays, images(start, size), {});
       const at::Tensor labels =  // only read
-          at::from_blob(const_cast<std::int64_t*>(data_->train.labels.data() + start), {size},
+          at::from_blob(const_cast<std::int64_t*>(labels_.data() + start), {size},
                         at::TensorOptions().dtype(at::kLong));
       const at::Tensor loss = at::cross_entropy_loss(z, labels, {}, at::Reduction::Sum);
       const auto gradients = torch::autograd::grad({loss}, trained);
@@ -114,6 +114,7 @@ class NetworkProbe final : public Probe {
 
   const Architecture& architecture_;
   std::shared_ptr<const TrainingData> data_;
+  std::vector<std::int64_t> labels_;
   std::vector<at::Tensor> arrays_;
   std::vector<float> logits_;
 };
@@ -122,8 +123,9 @@ class NetworkProbe final : public Probe {
 
 std::unique_ptr<Probe> make_network_probe(const Architecture& architecture,
                                           std::shared_ptr<const TrainingData> data,
+                                          std::vector<std::int64_t> labels,
                                           std::span<const std::span<const float>> arrays) {
-  return std::make_unique<NetworkProbe>(architecture, std::move(data), arrays);
+  return std::make_unique<NetworkProbe>(architecture, std::move(data), std::move(labels), arrays);
 }
 
 }  // namespace gapbench

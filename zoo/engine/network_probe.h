@@ -9,10 +9,11 @@
 
 namespace gapbench {
 
-/// `arrays` are the model's row-major final values in architecture.arrays() order, copied. `architecture`
+/// `labels` are those the model was trained on (training_labels). `arrays` are the model's row-major final values in architecture.arrays() order, copied. `architecture`
 /// must outlive the probe. Single-threaded: the caller sets LibTorch's thread count.
 std::unique_ptr<Probe> make_network_probe(const Architecture& architecture,
                                           std::shared_ptr<const TrainingData> data,
+                                          std::vector<std::int64_t> labels,
                                           std::span<const std::span<const float>> arrays);
 
 }  // namespace gapbench

@@ -1,5 +1,6 @@
 #include "zoo/networks/architecture.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "measures/api/error.h"
@@ -62,93 +63,169 @@ std::size_t Architecture::add_batch_norm(const std::string& name, std::int64_t c
   return first;
 }
 
-Sequential::Sequential(std::string network, const InputShape& input)
-    : architecture_(std::make_unique<Architecture>(std::move(network))),
-      extent_{input.channels, input.height, input.width} {}
+std::size_t Architecture::add_layer_norm(const std::string& name, std::int64_t channels) {
+  const std::size_t first = arrays_.size();
+  arrays_.push_back({name + ".weight", {channels}, 0, 1.0f});
+  arrays_.push_back({name + ".bias", {channels}});
+  return first;
+}
 
-Op& Sequential::add(OpKind kind) {
+NetworkBuilder::NetworkBuilder(std::string network, const InputShape& input)
+    : architecture_(std::make_unique<Architecture>(std::move(network))),
+      extents_{{input.channels, input.height, input.width}} {}
+
+Op& NetworkBuilder::append(OpKind kind, const Extent& out) {
   Op op;
   op.kind = kind;
-  op.in = op.out = extent_;
+  op.in = extent();
+  op.out = out;
+  op.input = current_;
   plan_.ops.push_back(op);
+  extents_.push_back(out);
+  current_ = plan_.ops.size();
   return plan_.ops.back();
 }
 
-Sequential& Sequential::dense(const std::string& name, std::int64_t outputs) {
-  if (extent_.positions() != 1) throw InternalError("dense layer " + name + " needs a flat input");
-  Op& op = add(OpKind::dense);
-  op.weight = architecture_->add_dense(name, extent_.channels, outputs);
-  op.bias = op.weight + 1;
-  extent_ = op.out = {outputs, 1, 1};
+NetworkBuilder& NetworkBuilder::from(std::size_t value) {
+  if (value >= extents_.size()) throw InternalError("a network goes back to a value that is not there yet");
+  current_ = value;
   return *this;
 }
 
-Sequential& Sequential::conv(const std::string& name, std::int64_t outputs, std::int64_t kernel,
-                             std::int64_t stride, std::int64_t padding, bool bias) {
-  Op& op = add(OpKind::conv);
-  op.weight = architecture_->add_conv(name, extent_, outputs, kernel, stride, padding, bias);
-  if (bias) op.bias = op.weight + 1;
+NetworkBuilder& NetworkBuilder::add(std::size_t value) {
+  const Extent &a = extent(), &b = extents_.at(value);
+  if (a.channels != b.channels || a.height != b.height || a.width != b.width)
+    throw InternalError("a network adds values of different extents");
+  append(OpKind::add, a).other = value;
+  return *this;
+}
+
+NetworkBuilder& NetworkBuilder::concat(std::size_t value) {
+  const Extent &a = extent(), &b = extents_.at(value);
+  if (a.height != b.height || a.width != b.width)
+    throw InternalError("a network joins values of different heights or widths");
+  append(OpKind::concat, {a.channels + b.channels, a.height, a.width}).other = value;
+  return *this;
+}
+
+NetworkBuilder& NetworkBuilder::dense(const std::string& name, std::int64_t outputs) {
+  if (extent().positions() != 1) throw InternalError("dense layer " + name + " needs a flat input");
+  const std::size_t weight = architecture_->add_dense(name, extent().channels, outputs);
+  Op& op = append(OpKind::dense, {outputs, 1, 1});
+  op.weight = weight;
+  op.bias = weight + 1;
+  return *this;
+}
+
+NetworkBuilder& NetworkBuilder::token_dense(const std::string& name, std::int64_t height,
+                                            std::int64_t width) {
+  const std::size_t weight = architecture_->add_dense(name, extent().positions(), height * width);
+  Op& op = append(OpKind::token_dense, {extent().channels, height, width});
+  op.weight = weight;
+  op.bias = weight + 1;
+  return *this;
+}
+
+NetworkBuilder& NetworkBuilder::conv(const std::string& name, std::int64_t outputs, std::int64_t kernel,
+                                     std::int64_t stride, std::int64_t padding, bool bias) {
+  const Extent in = extent();
+  const std::size_t weight = architecture_->add_conv(name, in, outputs, kernel, stride, padding, bias);
+  Op& op = append(OpKind::conv, {outputs, (in.height + 2 * padding - kernel) / stride + 1,
+                                 (in.width + 2 * padding - kernel) / stride + 1});
+  op.weight = weight;
+  if (bias) op.bias = weight + 1;
   op.kernel = kernel;
   op.stride = stride;
   op.padding = padding;
-  extent_ = op.out = {outputs, (extent_.height + 2 * padding - kernel) / stride + 1,
-                      (extent_.width + 2 * padding - kernel) / stride + 1};
   return *this;
 }
 
-Sequential& Sequential::batch_norm(const std::string& name) {
-  Op& op = add(OpKind::batch_norm);
-  op.weight = architecture_->add_batch_norm(name, extent_.channels);
-  op.bias = op.weight + 1;
+NetworkBuilder& NetworkBuilder::batch_norm(const std::string& name) {
+  const std::size_t weight = architecture_->add_batch_norm(name, extent().channels);
+  Op& op = append(OpKind::batch_norm, extent());
+  op.weight = weight;
+  op.bias = weight + 1;
   return *this;
 }
 
-Sequential& Sequential::activation(Activation kind) {
-  add(OpKind::activation).activation = kind;
+NetworkBuilder& NetworkBuilder::layer_norm(const std::string& name) {
+  const std::size_t weight = architecture_->add_layer_norm(name, extent().channels);
+  Op& op = append(OpKind::layer_norm, extent());
+  op.weight = weight;
+  op.bias = weight + 1;
   return *this;
 }
 
-Sequential& Sequential::max_pool() {
-  Op& op = add(OpKind::max_pool);
-  extent_.height /= 2;
-  extent_.width /= 2;
-  if (extent_.positions() == 0) throw InternalError("max pooling of a single row or column");
-  op.out = extent_;
+NetworkBuilder& NetworkBuilder::activation(Activation kind) {
+  append(OpKind::activation, extent()).activation = kind;
   return *this;
 }
 
-Sequential& Sequential::dropout(double probability) {
-  if (probability > 0) add(OpKind::dropout).probability = probability;
+NetworkBuilder& NetworkBuilder::pool(OpKind kind) {
+  const Extent out = {extent().channels, extent().height / 2, extent().width / 2};
+  if (out.positions() == 0) throw InternalError("pooling of a single row or column");
+  append(kind, out);
   return *this;
 }
 
-Sequential& Sequential::flatten() {
-  Op& op = add(OpKind::flatten);
-  extent_ = op.out = {extent_.size(), 1, 1};
+NetworkBuilder& NetworkBuilder::max_pool() {
+  return pool(OpKind::max_pool);
+}
+NetworkBuilder& NetworkBuilder::mean_pool() {
+  return pool(OpKind::mean_pool);
+}
+
+NetworkBuilder& NetworkBuilder::dropout(double probability) {
+  if (probability > 0) append(OpKind::dropout, extent()).probability = probability;
   return *this;
 }
 
-Sequential& Sequential::mean_positions() {
-  Op& op = add(OpKind::mean_positions);
-  extent_ = op.out = {extent_.channels, 1, 1};
+NetworkBuilder& NetworkBuilder::flatten() {
+  append(OpKind::flatten, {extent().size(), 1, 1});
   return *this;
 }
 
-std::unique_ptr<Architecture> Sequential::finish() {
-  if (extent_.positions() != 1)
-    throw InternalError("the logits of " + architecture_->network() + " are not flat");
+NetworkBuilder& NetworkBuilder::mean_positions() {
+  append(OpKind::mean_positions, {extent().channels, 1, 1});
+  return *this;
+}
+
+std::unique_ptr<Architecture> NetworkBuilder::finish() {
+  if (extent().positions() != 1 || current_ != plan_.ops.size())
+    throw InternalError("the last value of " + architecture_->network() + " is not its logits");
   architecture_->set_plan(std::move(plan_));
   return std::move(architecture_);
+}
+
+Activation activation_of(const HyperParameters& hp) {
+  if (hp.activation == "relu") return Activation::relu;
+  if (hp.activation == "leaky_relu") return Activation::leaky_relu;
+  if (hp.activation == "gelu") return Activation::gelu;
+  if (hp.activation == "tanh") return Activation::tanh;
+  throw InternalError("no activation is named " + hp.activation);
+}
+
+bool batch_norm_of(const HyperParameters& hp, bool automatic) {
+  return hp.batch_norm == "auto" ? automatic : hp.batch_norm == "on";
+}
+
+std::int64_t scaled_width(const HyperParameters& hp, std::int64_t channels) {
+  return std::max<std::int64_t>(1, std::llround(hp.width_multiplier * static_cast<double>(channels)));
 }
 
 std::unique_ptr<Architecture> make_architecture(const HyperParameters& hp, const InputShape& input) {
   if (hp.network == "fcn") return make_fcn(hp, input);
   if (hp.network == "nin") return make_nin(hp, input);
+  if (hp.network == "cnn") return make_cnn(hp, input);
+  if (hp.network.starts_with("vgg")) return make_vgg(hp, input);
+  if (hp.network.starts_with("resnet")) return make_resnet(hp, input);
+  if (hp.network.starts_with("densenet")) return make_densenet(hp, input);
+  if (hp.network == "mixer") return make_mixer(hp, input);
   throw InternalError("no architecture is named " + hp.network);
 }
 
-std::vector<std::vector<float>> initial_values(const Architecture& architecture,
-                                               const std::string& model_id) {
+std::vector<std::vector<float>> initial_values(const Architecture& architecture, const std::string& model_id,
+                                               double init_scale) {
   const std::uint64_t key = random_key(model_id, "init");
   std::vector<std::vector<float>> values;
   for (std::size_t i = 0; i < architecture.arrays().size(); ++i) {
@@ -156,7 +233,7 @@ std::vector<std::vector<float>> initial_values(const Architecture& architecture,
     std::vector<float> v(static_cast<std::size_t>(a.size()), a.initial);
     if (a.fan_in > 0) {
       RandomStream normal(key, i);
-      const double sd = std::sqrt(2.0 / static_cast<double>(a.fan_in));
+      const double sd = init_scale * std::sqrt(2.0 / static_cast<double>(a.fan_in));
       for (float& x : v) x = static_cast<float>(sd * normal.normal());
     }
     values.push_back(std::move(v));

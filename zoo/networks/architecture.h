@@ -1,11 +1,9 @@
-// What a network is, without running it: its arrays, its weight layers and, where it is a plain sequence of
-// operations, its plan. Torch-free: the engine, the measures and the fast network share this description.
-// One file per architecture.
+// What a network is, without running it: its arrays, its weight layers and its plan. Torch-free: the engine,
+// the measures and the fast network share this description. One file per architecture.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,7 +33,6 @@ struct ArraySpec {
 class Architecture {
  public:
   explicit Architecture(std::string network) : network_(std::move(network)) {}
-  virtual ~Architecture() = default;  // a network that is no plan may add its own structure
 
   /// The value of the hyper-parameter `network`.
   const std::string& network() const { return network_; }
@@ -43,8 +40,7 @@ class Architecture {
   const std::vector<ArraySpec>& arrays() const { return arrays_; }
   /// Weight layers in network order, indices into arrays().
   const std::vector<Layer>& layers() const { return layers_; }
-  /// The network as a sequence of operations; nothing where it is none (residual and dense connections).
-  const std::optional<Plan>& plan() const { return plan_; }
+  const Plan& plan() const { return plan_; }
   /// Total number of entries of all arrays, buffers included.
   std::int64_t parameter_count() const;
   /// Floating-point operations of one forward pass of one sample, 2 per multiply-add: for scheduling.
@@ -60,46 +56,61 @@ class Architecture {
                        std::int64_t kernel, std::int64_t stride, std::int64_t padding, bool bias = true);
   /// weight, bias, running_mean, running_var, all [channels].
   std::size_t add_batch_norm(const std::string& name, std::int64_t channels);
+  /// weight, bias, both [channels].
+  std::size_t add_layer_norm(const std::string& name, std::int64_t channels);
   void set_plan(Plan plan) { plan_ = std::move(plan); }
 
  private:
   std::string network_;
   std::vector<ArraySpec> arrays_;
   std::vector<Layer> layers_;
-  std::optional<Plan> plan_;
+  Plan plan_;
   double flops_ = 0;
   bool channels_last_ = false;
 };
 
-/// Builds a network that is a plan, one operation after the other; shapes follow from the input.
-///   Sequential net("cnn", input);
+/// Builds a network one operation after the other; shapes follow from the input.
+///   NetworkBuilder net("cnn", input);
 ///   net.conv("c", 16, 3, 1, 1).batch_norm("n").activation(Activation::relu).max_pool().flatten();
 ///   net.dense("head", input.classes);
 ///   return net.finish();
-class Sequential {
+/// Each operation reads the output of the one before. value() names that output, and from() goes back to one:
+///   const auto shortcut = net.value();
+///   net.conv("a", c, 3, 1, 1).add(shortcut);
+class NetworkBuilder {
  public:
-  Sequential(std::string network, const InputShape& input);
+  NetworkBuilder(std::string network, const InputShape& input);
   /// Of what the next operation sees.
-  const Extent& extent() const { return extent_; }
+  const Extent& extent() const { return extents_[current_]; }
+  std::size_t value() const { return current_; }
+  NetworkBuilder& from(std::size_t value);
 
-  Sequential& dense(const std::string& name, std::int64_t outputs);  // the extent must be flat
-  Sequential& conv(const std::string& name, std::int64_t outputs, std::int64_t kernel, std::int64_t stride,
-                   std::int64_t padding, bool bias = true);
-  Sequential& batch_norm(const std::string& name);
-  Sequential& activation(Activation kind);
+  NetworkBuilder& add(std::size_t value);     // of the same extent
+  NetworkBuilder& concat(std::size_t value);  // of the same height and width
+  NetworkBuilder& layer_norm(const std::string& name);
+  /// weight [height width, positions], bias [height width]: from the positions of each channel to height x width others.
+  NetworkBuilder& token_dense(const std::string& name, std::int64_t height, std::int64_t width);
+  NetworkBuilder& dense(const std::string& name, std::int64_t outputs);  // the extent must be flat
+  NetworkBuilder& conv(const std::string& name, std::int64_t outputs, std::int64_t kernel,
+                       std::int64_t stride, std::int64_t padding, bool bias = true);
+  NetworkBuilder& batch_norm(const std::string& name);
+  NetworkBuilder& activation(Activation kind);
   /// 2x2, stride 2; an odd last row or column is left out. The extent must be at least 2x2.
-  Sequential& max_pool();
+  NetworkBuilder& max_pool();
+  NetworkBuilder& mean_pool();
   /// Nothing for probability 0.
-  Sequential& dropout(double probability);
-  Sequential& flatten();
-  Sequential& mean_positions();
+  NetworkBuilder& dropout(double probability);
+  NetworkBuilder& flatten();
+  NetworkBuilder& mean_positions();
   std::unique_ptr<Architecture> finish();
 
  private:
-  Op& add(OpKind kind);
+  Op& append(OpKind kind, const Extent& out);
+  NetworkBuilder& pool(OpKind kind);
   std::unique_ptr<Architecture> architecture_;
   Plan plan_;
-  Extent extent_;
+  std::vector<Extent> extents_;  // of each value
+  std::size_t current_ = 0;
 };
 
 /// Builds the network that the hyper-parameters name. Throws InputError where it does not fit the input.
@@ -108,9 +119,23 @@ std::unique_ptr<Architecture> make_architecture(const HyperParameters& hp, const
 // One factory per architecture file.
 std::unique_ptr<Architecture> make_fcn(const HyperParameters& hp, const InputShape& input);
 std::unique_ptr<Architecture> make_nin(const HyperParameters& hp, const InputShape& input);
+std::unique_ptr<Architecture> make_cnn(const HyperParameters& hp, const InputShape& input);
+std::unique_ptr<Architecture> make_vgg(const HyperParameters& hp, const InputShape& input);
+std::unique_ptr<Architecture> make_resnet(const HyperParameters& hp, const InputShape& input);
+std::unique_ptr<Architecture> make_densenet(const HyperParameters& hp, const InputShape& input);
+std::unique_ptr<Architecture> make_mixer(const HyperParameters& hp, const InputShape& input);
 
-/// Initial values of all arrays: He et al. 2015, weights ~ N(0, 2 / fan_in), all others ArraySpec::initial. A
-/// pure function of the model id. Returns one row-major buffer per array, in arrays() order.
-std::vector<std::vector<float>> initial_values(const Architecture& architecture, const std::string& model_id);
+// What the factories share.
+Activation activation_of(const HyperParameters& hp);
+/// batch_norm of the hyper-parameters, with `automatic` for "auto".
+bool batch_norm_of(const HyperParameters& hp, bool automatic);
+/// channels times width_multiplier, rounded, at least 1.
+std::int64_t scaled_width(const HyperParameters& hp, std::int64_t channels);
+
+/// Initial values of all arrays: He et al. 2015, weights ~ N(0, 2 / fan_in) times init_scale, all others
+/// ArraySpec::initial. A pure function of the model id and the scale. Returns one row-major buffer per array, in
+/// arrays() order.
+std::vector<std::vector<float>> initial_values(const Architecture& architecture, const std::string& model_id,
+                                               double init_scale);
 
 }  // namespace gapbench

@@ -1,9 +1,13 @@
 #include "zoo/networks/forward.h"
 
+#include <ATen/ops/add.h>
+#include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/batch_norm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
 #include <ATen/ops/leaky_relu.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
@@ -29,8 +33,9 @@ at::Tensor activate(Activation kind, const at::Tensor& x) {
   throw InternalError("activation without a forward pass");
 }
 
-at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const at::Tensor& x,
+at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const std::vector<at::Tensor>& values,
                  const ForwardMode& mode) {
+  const at::Tensor& x = values[op.input];
   const at::Tensor bias = op.bias ? arrays[*op.bias] : at::Tensor();
   switch (op.kind) {
     case OpKind::dense:
@@ -43,10 +48,24 @@ at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const at::Ten
                             running ? arrays[*op.bias + 2] : at::Tensor(), mode.training, batch_norm_momentum,
                             batch_norm_epsilon, false);
     }
+    case OpKind::layer_norm:
+      // channels-last, a permutation of axes is a view
+      return at::layer_norm(x.permute({0, 2, 3, 1}), {op.in.channels}, arrays[op.weight], bias,
+                            layer_norm_epsilon)
+          .permute({0, 3, 1, 2});
+    case OpKind::token_dense:
+      return at::linear(x.flatten(2), arrays[op.weight], bias)
+          .reshape({x.size(0), op.out.channels, op.out.height, op.out.width});
     case OpKind::activation:
       return activate(op.activation, x);
     case OpKind::max_pool:
       return at::max_pool2d(x, {2, 2}, {2, 2});
+    case OpKind::mean_pool:
+      return at::avg_pool2d(x, {2, 2}, {2, 2});
+    case OpKind::add:
+      return at::add(x, values[op.other]);
+    case OpKind::concat:
+      return at::cat({x, values[op.other]}, 1);
     case OpKind::dropout:
       return mode.training ? (*mode.dropout)(x, op.probability) : x;
     case OpKind::flatten:
@@ -61,11 +80,20 @@ at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const at::Ten
 
 at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor> arrays,
                    const at::Tensor& images, const ForwardMode& mode) {
-  // a network that is no plan has its forward pass in a file of its own, chosen here by architecture.network()
-  if (!architecture.plan()) throw InternalError("no forward pass for network " + architecture.network());
-  at::Tensor x = images;
-  for (const Op& op : architecture.plan()->ops) x = apply(op, arrays, x, mode);
-  return x;
+  const std::vector<Op>& ops = architecture.plan().ops;
+  // a value is dropped after its last reader: evaluation holds what the widest place of the network needs
+  std::vector<std::size_t> last_reader(ops.size() + 1, ops.size());
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    last_reader[ops[i].input] = i;
+    if (ops[i].reads_other()) last_reader[ops[i].other] = i;
+  }
+  std::vector<at::Tensor> values = {images};
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    values.push_back(apply(ops[i], arrays, values, mode));
+    if (last_reader[ops[i].input] == i) values[ops[i].input] = at::Tensor();
+    if (ops[i].reads_other() && last_reader[ops[i].other] == i) values[ops[i].other] = at::Tensor();
+  }
+  return values.back();
 }
 
 at::Tensor view_images(const Architecture& architecture, const InputShape& shape, const float* images,

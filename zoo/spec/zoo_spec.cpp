@@ -162,7 +162,7 @@ ZooSpec ZooSpec::load(const std::filesystem::path& file) {
 ModelSpec::ModelSpec(std::string dataset_, std::string data_sha256_, HyperParameters hp_, std::uint64_t seed_)
     : dataset(std::move(dataset_)), data_sha256(std::move(data_sha256_)), hp(std::move(hp_)), seed(seed_) {
   json j = {{"data", {{"name", dataset}, {"sha256", data_sha256}}},
-            {"hp", hp.to_json()},
+            {"hp", hp.not_default()},
             {"revision", training_revision}};
   configuration = sha256_hex(j.dump()).substr(0, 16);
   j["seed"] = seed;
@@ -181,7 +181,8 @@ json ModelSpec::to_json() const {
 ModelSpec ModelSpec::from_json(const json& j, const std::string& where) {
   try {
     json hp = j.at("hp");
-    if (!hp.at("widths").empty()) {  // depth and width are derived then
+    // what is derived is not read: depth and width of explicit widths, and of networks with their own
+    if (!hp.at("widths").empty() || HyperParameters::has_own_depth(hp.at("network").get<std::string>())) {
       hp.erase("depth");
       hp.erase("width");
     }

@@ -12,6 +12,8 @@ std::string_view to_string(StopReason reason) {
       return "target";
     case StopReason::epoch_cap:
       return "epoch-cap";
+    case StopReason::step_cap:
+      return "step-cap";
     case StopReason::diverged:
       return "diverged";
     case StopReason::interrupted:
@@ -21,13 +23,12 @@ std::string_view to_string(StopReason reason) {
 }
 
 json to_json(const EpochRecord& r) {
-  return {{"epoch", r.epoch},
-          {"steps", r.steps},
-          {"batch_loss", r.batch_loss},
-          {"train_cross_entropy", r.train.cross_entropy},
-          {"train_error", r.train.error},
-          {"test_cross_entropy", r.test.cross_entropy},
-          {"test_error", r.test.error}};
+  json j = {{"epoch", r.epoch}, {"steps", r.steps}, {"batch_loss", r.batch_loss}};
+  for (const auto& [split, metrics] : {std::pair{"train", &r.train}, std::pair{"test", &r.test}}) {
+    j[std::string(split) + "_cross_entropy"] = r.evaluated ? json(metrics->cross_entropy) : json(nullptr);
+    j[std::string(split) + "_error"] = r.evaluated ? json(metrics->error) : json(nullptr);
+  }
+  return j;
 }
 
 EpochRecord epoch_record_from_json(const json& j) {
@@ -38,9 +39,16 @@ EpochRecord epoch_record_from_json(const json& j) {
   r.epoch = j.at("epoch");
   r.steps = j.at("steps");
   r.batch_loss = number("batch_loss");
+  r.evaluated = !j.at("train_error").is_null();  // of a loss that is not finite, the error is still a number
   r.train = {number("train_cross_entropy"), number("train_error")};
   r.test = {number("test_cross_entropy"), number("test_error")};
   return r;
+}
+
+std::optional<std::int64_t> steps_to(const std::vector<EpochRecord>& history, double target) {
+  for (const EpochRecord& r : history)
+    if (r.evaluated && r.train.cross_entropy <= target) return r.steps;
+  return std::nullopt;
 }
 
 }  // namespace gapbench

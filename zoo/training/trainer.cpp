@@ -7,75 +7,61 @@
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
-#include "zoo/training/optimizer.h"
+#include "zoo/training/augmentation.h"
+#include "zoo/training/gradient_pipeline.h"
+#include "zoo/training/schedule.h"
 
 namespace gapbench {
 
 namespace {
 
-// Batches gathered into one reused buffer; a sample is one dense block in either memory order.
+// Mean training cross-entropy (nats) from which a model counts as diverged: a softmax that gives the right class e^-100 on
+// average has nothing left to learn from.
+constexpr double divergence_cross_entropy = 100;
+
+// Batches gathered into one reused buffer, augmented, with their targets; a sample is one dense block in either memory order.
 class Batches {
  public:
-  Batches(const Samples& samples, const InputShape& shape, std::int64_t batch_size)
-      : samples_(samples),
-        sample_(static_cast<std::size_t>(shape.size())),
-        classes_(static_cast<std::size_t>(shape.classes)) {
-    const auto size = static_cast<std::size_t>(std::min(batch_size, samples.count));
+  Batches(const ModelSpec& model, const TrainingData& data, const std::vector<std::int64_t>& labels)
+      : hp_(model.hp),
+        augmentation_key_(random_key(model.id, "augmentation")),
+        samples_(data.train),
+        labels_(labels),
+        layout_{data.shape.channels, data.shape.height, data.shape.width, data.channels_last},
+        sample_(static_cast<std::size_t>(data.shape.size())),
+        classes_(static_cast<std::size_t>(data.shape.classes)) {
+    const auto size = static_cast<std::size_t>(std::min(hp_.batch_size, data.train.count));
     images_.resize(size * sample_);
     targets_.resize(size * classes_);
   }
-  void gather(std::span<const std::uint32_t> indices) {
-    std::fill(targets_.begin(), targets_.end(), 0.0f);
+  void gather(std::span<const std::uint32_t> indices, std::int64_t step) {
+    const auto spread = static_cast<float>(hp_.label_smoothing / static_cast<double>(classes_));
+    std::fill(targets_.begin(), targets_.end(), spread);
     for (std::size_t i = 0; i < indices.size(); ++i) {
       std::memcpy(images_.data() + i * sample_, samples_.images.data() + indices[i] * sample_,
                   sample_ * sizeof(float));
-      targets_[i * classes_ + static_cast<std::size_t>(samples_.labels[indices[i]])] = 1;
+      targets_[i * classes_ + static_cast<std::size_t>(labels_[indices[i]])] +=
+          static_cast<float>(1 - hp_.label_smoothing);
     }
+    if (hp_.augmentation == "none") return;
+    RandomStream random(augmentation_key_, static_cast<std::uint64_t>(step));
+    const auto n = static_cast<std::int64_t>(indices.size());
+    if (hp_.augmentation != "mixup") flip_and_crop(images_.data(), n, layout_, random);
+    if (hp_.augmentation != "flip-crop")
+      mixup(images_.data(), targets_.data(), n, layout_.size(), static_cast<std::int64_t>(classes_),
+            hp_.mixup_alpha, random);
   }
   const float* images() const { return images_.data(); }
   const float* targets() const { return targets_.data(); }
 
  private:
+  const HyperParameters& hp_;
+  std::uint64_t augmentation_key_;
   const Samples& samples_;
+  const std::vector<std::int64_t>& labels_;
+  ImageLayout layout_;
   std::size_t sample_, classes_;
   AlignedVector<float> images_, targets_;
-};
-
-// The optimiser over the trained arrays of a network, with its state converted for checkpoints.
-class Updates {
- public:
-  Updates(const HyperParameters& hp, TrainableNetwork& network) : network_(network) {
-    std::vector<std::size_t> sizes;
-    for (std::size_t i = 0; i < network.architecture().arrays().size(); ++i) {
-      if (!network.architecture().arrays()[i].trained) continue;
-      trained_.push_back(i);
-      sizes.push_back(network.array(i).size());
-    }
-    optimizer_ = make_optimizer(hp, sizes);
-  }
-  void step(std::int64_t step) {
-    for (std::size_t k = 0; k < trained_.size(); ++k) {
-      const std::span<float> weights = network_.array(trained_[k]);
-      optimizer_->update(k, step, weights.data(), network_.gradient(trained_[k]).data(), weights.size());
-    }
-  }
-  std::vector<std::vector<float>> state() const {
-    std::vector<std::vector<float>> rows;
-    for (std::size_t s = 0; s < optimizer_->state().size(); ++s)
-      rows.push_back(network_.to_row_major(trained_[s % trained_.size()], optimizer_->state()[s]));
-    return rows;
-  }
-  void set_state(const std::vector<std::vector<float>>& rows) {
-    if (rows.size() != optimizer_->state().size())
-      throw InternalError("checkpoint with another optimizer's state");
-    for (std::size_t s = 0; s < rows.size(); ++s)
-      optimizer_->state()[s] = network_.from_row_major(trained_[s % trained_.size()], rows[s]);
-  }
-
- private:
-  TrainableNetwork& network_;
-  std::vector<std::size_t> trained_;  // indices of arrays that are no buffers
-  std::unique_ptr<Optimizer> optimizer_;
 };
 
 }  // namespace
@@ -99,17 +85,18 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   const HyperParameters& hp = model.hp;
   TrainedModel result;
   TrainState& state = result.state;
-  Updates updates(hp, network);
+  GradientPipeline updates(hp, model.id, network);
   if (resume) {
     state = std::move(*resume);
     updates.set_state(state.optimizer_state);
   } else {
-    state.arrays = initial_values(network.architecture(), model.id);
+    state.arrays = initial_values(network.architecture(), model.id, hp.init_scale);
   }
   import_arrays(network, state.arrays);
 
   const std::int64_t n = data.train.count;
-  Batches batches(data.train, data.shape, hp.batch_size);
+  const std::vector<std::int64_t> labels = training_labels(model, data);
+  Batches batches(model, data, labels);
   std::vector<std::uint32_t> order(static_cast<std::size_t>(n));
   const std::uint64_t order_key = random_key(model.id, "order"),
                       dropout_key = random_key(model.id, "dropout");
@@ -120,12 +107,19 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     state.optimizer_state = updates.state();
   };
 
+  const auto capped = [&](std::int64_t epoch) {
+    return epoch >= hp.max_epochs || (hp.max_steps > 0 && state.steps >= hp.max_steps);
+  };
   const auto finished = [&]() -> std::optional<StopReason> {
     if (state.history.empty()) return std::nullopt;
     const EpochRecord& last = state.history.back();
-    if (!std::isfinite(last.train.cross_entropy)) return StopReason::diverged;
-    if (last.train.cross_entropy <= hp.target_cross_entropy) return StopReason::target;
+    if (last.evaluated) {
+      if (!(last.train.cross_entropy <= divergence_cross_entropy))
+        return StopReason::diverged;  // or not finite
+      if (last.train.cross_entropy <= hp.target_cross_entropy) return StopReason::target;
+    }
     if (last.epoch >= hp.max_epochs) return StopReason::epoch_cap;
+    if (capped(last.epoch)) return StopReason::step_cap;
     return std::nullopt;
   };
 
@@ -144,24 +138,32 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     const auto epoch = static_cast<std::int64_t>(state.history.size()) + 1;
     std::iota(order.begin(), order.end(), 0u);
     RandomStream(order_key, static_cast<std::uint64_t>(epoch)).shuffle(order.begin(), order.end());
+    const std::int64_t batch_count = (n + hp.batch_size - 1) / hp.batch_size;
     double loss_sum = 0;
-    for (std::int64_t start = 0; start < n; start += hp.batch_size) {
-      const std::int64_t size = std::min(hp.batch_size, n - start);
-      batches.gather(
-          std::span(order).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(size)));
+    for (std::int64_t batch = 0; batch < batch_count; ++batch) {
+      const std::int64_t start = batch * hp.batch_size, size = std::min(hp.batch_size, n - start);
       ++state.steps;
-      const double loss = network.loss_and_gradients(batches.images(), batches.targets(), size,
-                                                     {.dropout_key = dropout_key, .step = state.steps});
+      batches.gather(
+          std::span(order).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(size)),
+          state.steps);
+      const double loss =
+          updates.step(state.steps, learning_rate(hp, epoch, batch, batch_count), [&](bool statistics) {
+            return network.loss_and_gradients(
+                batches.images(), batches.targets(), size,
+                {.dropout_key = dropout_key, .step = state.steps, .update_statistics = statistics});
+          });
       loss_sum += loss * static_cast<double>(size);
       if (!std::isfinite(loss_sum)) break;  // further steps would only spread the NaN
-      updates.step(state.steps);
     }
     EpochRecord record;
     record.epoch = epoch;
     record.steps = state.steps;
     record.batch_loss = loss_sum / static_cast<double>(n);
-    record.train = network.evaluate(data.train.images.data(), data.train.labels.data(), n);
-    record.test = network.evaluate(data.test.images.data(), data.test.labels.data(), data.test.count);
+    record.evaluated = epoch % hp.check_every == 0 || capped(epoch) || !std::isfinite(loss_sum);
+    if (record.evaluated) {
+      record.train = network.evaluate(data.train.images.data(), labels.data(), n);
+      record.test = network.evaluate(data.test.images.data(), data.test.labels.data(), data.test.count);
+    }
     if (!std::isfinite(loss_sum)) record.train.cross_entropy = loss_sum;
     state.history.push_back(record);
     if (control.epoch_finished) control.epoch_finished(record);

@@ -36,7 +36,8 @@ struct TrainControl {
   std::function<void(const EpochRecord&)> epoch_finished;
 };
 
-/// Trains until the cross-entropy target, the epoch cap or divergence (a loss that is not finite). Every
+/// Trains until the cross-entropy target, a cap, or divergence (a loss that is not finite, or a training
+/// cross-entropy above 100 nats). Every
 /// random number is a function of the model id, the purpose and the step, so the result depends on nothing
 /// but the model, the data and the executor. `resume` continues from a checkpoint. Overwrites the arrays of
 /// `network`. Runs on the calling thread alone.

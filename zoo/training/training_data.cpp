@@ -1,5 +1,7 @@
 #include "zoo/training/training_data.h"
 
+#include "zoo/data/label_noise.h"
+
 namespace gapbench {
 
 namespace {
@@ -18,6 +20,14 @@ void to_channels_last(AlignedVector<float>& images, const InputShape& shape) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> training_labels(const ModelSpec& model, const TrainingData& data) {
+  std::vector<std::int64_t> labels = data.train.labels;
+  if (model.hp.label_noise > 0)
+    add_label_noise(labels, data.shape.classes, model.hp.label_noise, model.hp.label_noise_kind,
+                    model.dataset, model.seed);
+  return labels;
+}
 
 std::shared_ptr<const TrainingData> TrainingDataCache::get(const HyperParameters& hp, bool channels_last) {
   const std::lock_guard lock(mutex_);

@@ -9,6 +9,7 @@
 
 #include "zoo/data/dataset.h"
 #include "zoo/networks/architecture.h"
+#include "zoo/spec/zoo_spec.h"
 
 namespace gapbench {
 
@@ -18,6 +19,10 @@ struct TrainingData {
   InputShape shape;
   bool channels_last = false;  ///< images are [n, height, width, channels], else [n, channels, height, width]
 };
+
+/// The labels a model is trained on, and evaluated on as its training set: those of the data with the label noise that its
+/// hyper-parameters ask for.
+std::vector<std::int64_t> training_labels(const ModelSpec& model, const TrainingData& data);
 
 /// The variants of one data set that a zoo asks for (training size, standardised or not), each made once.
 /// Thread-safe.
