@@ -48,31 +48,31 @@ if(GapbenchTorch_FOUND AND (GapbenchTorch_VERSION VERSION_LESS 2.4 OR GapbenchTo
 endif()
 
 if(GapbenchTorch_FOUND AND NOT TARGET gapbench::torch)
-  add_library(gapbench_torch INTERFACE)
-  add_library(gapbench::torch ALIAS gapbench_torch)
-  target_include_directories(gapbench_torch SYSTEM INTERFACE
+  # imported, so that exported targets refer to it by name and each consumer finds its own LibTorch
+  add_library(gapbench::torch INTERFACE IMPORTED)
+  target_include_directories(gapbench::torch SYSTEM INTERFACE
     ${GapbenchTorch_ROOT}/include ${GapbenchTorch_ROOT}/include/torch/csrc/api/include)
-  target_link_directories(gapbench_torch INTERFACE ${GapbenchTorch_ROOT}/lib)
-  target_link_options(gapbench_torch INTERFACE -Wl,-rpath,${GapbenchTorch_ROOT}/lib)
-  target_link_libraries(gapbench_torch INTERFACE ${GapbenchTorch_ROOT}/lib/libtorch_cpu.so ${GapbenchTorch_ROOT}/lib/libc10.so)
+  target_link_directories(gapbench::torch INTERFACE ${GapbenchTorch_ROOT}/lib)
+  target_link_options(gapbench::torch INTERFACE -Wl,-rpath,${GapbenchTorch_ROOT}/lib)
+  target_link_libraries(gapbench::torch INTERFACE ${GapbenchTorch_ROOT}/lib/libtorch_cpu.so ${GapbenchTorch_ROOT}/lib/libc10.so)
   set(GapbenchTorch_CUDA OFF)
   if(EXISTS ${GapbenchTorch_ROOT}/lib/libtorch_cuda.so)
     # nothing here calls into libtorch_cuda by name: its registration must survive the linker's --as-needed
-    target_link_libraries(gapbench_torch INTERFACE -Wl,--no-as-needed ${GapbenchTorch_ROOT}/lib/libtorch_cuda.so
+    target_link_libraries(gapbench::torch INTERFACE -Wl,--no-as-needed ${GapbenchTorch_ROOT}/lib/libtorch_cuda.so
                           ${GapbenchTorch_ROOT}/lib/libc10_cuda.so -Wl,--as-needed)
     # the wheel keeps the CUDA libraries in sibling packages
     file(GLOB _nvidia ${GapbenchTorch_ROOT}/../nvidia/*/lib)
     foreach(_lib IN LISTS _nvidia)
-      target_link_options(gapbench_torch INTERFACE -Wl,-rpath,${_lib} -Wl,-rpath-link,${_lib})
+      target_link_options(gapbench::torch INTERFACE -Wl,-rpath,${_lib} -Wl,-rpath-link,${_lib})
     endforeach()
     set(GapbenchTorch_CUDA ON)
   endif()
   # wheels before 2.6 were built with the old string ABI
   file(STRINGS ${GapbenchTorch_ROOT}/lib/libc10.so _new_abi REGEX "_ZN3c105ErrorC[12]ENS_14SourceLocationENSt7__cxx11" LIMIT_COUNT 1)
   if(NOT _new_abi)
-    target_compile_definitions(gapbench_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=0)
+    target_compile_definitions(gapbench::torch INTERFACE _GLIBCXX_USE_CXX11_ABI=0)
     message(WARNING "this LibTorch uses the old C++ string ABI, which the system's libraries do not: expect link errors; take 2.6 or newer")
   endif()
-  target_compile_definitions(gapbench_torch INTERFACE GAPBENCH_TORCH_VERSION="${GapbenchTorch_VERSION}")
+  target_compile_definitions(gapbench::torch INTERFACE GAPBENCH_TORCH_VERSION="${GapbenchTorch_VERSION}")
   message(STATUS "gapbench: LibTorch ${GapbenchTorch_VERSION} in ${GapbenchTorch_ROOT} (CUDA ${GapbenchTorch_CUDA})")
 endif()

@@ -67,10 +67,12 @@ std::optional<double> Table::number(std::size_t row, std::size_t column) const {
   if (word == "inf" || word == "+inf" || word == "infinity") return std::numeric_limits<double>::infinity();
   if (word == "-inf" || word == "-infinity") return -std::numeric_limits<double>::infinity();
   double value = 0;
-  const char* first = text.data() + (text.front() == '+' ? 1 : 0);
+  const bool plus = text.front() == '+' && text.substr(1, 1) != "-";
+  const char* first = text.data() + (plus ? 1 : 0);  // from_chars takes no plus
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(first, last, value);
-  if (end == last && error == std::errc()) return value;
+  if (end == last && error == std::errc())
+    return std::isnan(value) ? std::nullopt : std::optional(value);  // "-nan", as C's printf has it
   if (end == last &&
       error == std::errc::result_out_of_range) {  // beyond a double: as strtod has it, 0 or infinity
     return std::strtod(std::string(text).c_str(), nullptr);
@@ -91,8 +93,9 @@ Table Table::parse_csv(std::string_view text, const std::string& source) {
   std::optional<Table> table;
   std::vector<std::string> cells;
   std::size_t line = 1, record_line = 1, i = 0;
+  bool quoted = false;  // some cell of this record: "" alone on a line is a row, not a blank line
   const auto end_record = [&] {
-    if (cells.size() == 1 && cells[0].empty()) {  // a blank line
+    if (cells.size() == 1 && cells[0].empty() && !quoted) {  // a blank line
       cells.clear();
     } else if (!table) {
       for (std::string& c : cells) c = std::string(trim(c));
@@ -105,12 +108,14 @@ Table Table::parse_csv(std::string_view text, const std::string& source) {
       table->add_row(std::move(cells));
     }
     cells = {};
+    quoted = false;
     record_line = line;
   };
   while (i < text.size()) {
     std::string cell;
     if (text[i] == '"') {
       const std::size_t opened = line;
+      quoted = true;
       for (++i;; ++i) {
         if (i >= text.size())
           throw InputError(source + ": line " + std::to_string(opened) + ": a quoted cell is never closed");
@@ -169,7 +174,7 @@ std::string Table::to_csv() const {
   const auto add = [&out](const std::vector<std::string>& cells) {
     for (std::size_t c = 0; c < cells.size(); ++c) {
       if (c > 0) out += ',';
-      out += csv_field(cells[c]);
+      out += cells.size() == 1 && cells[c].empty() ? "\"\"" : csv_field(cells[c]);  // no blank line
     }
     out += '\n';
   };

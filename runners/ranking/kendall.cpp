@@ -122,9 +122,9 @@ Kendall kendall(std::span<const double> x, std::span<const double> y) {
   const auto s = static_cast<double>(k.concordant - k.discordant);
   k.tau_a = s / static_cast<double>(all);
   if (k.ties_x == all || k.ties_y == all) return k;
-  // the product of square roots, not the root of a product: n^4 / 4 would overflow 64-bit integers
+  // in float64 the root of a square is exact: without ties tau-b is tau-a, and a perfect order has 1
   const double tau_b =
-      s / std::sqrt(static_cast<double>(all - k.ties_x)) / std::sqrt(static_cast<double>(all - k.ties_y));
+      s / std::sqrt(static_cast<double>(all - k.ties_x) * static_cast<double>(all - k.ties_y));
   k.tau_b = std::clamp(tau_b, -1.0, 1.0);
   const bool ties = k.ties_x > 0 || k.ties_y > 0;
   if (!ties && (k.n <= 33 || std::min(k.discordant, k.concordant) <= 1)) {
@@ -195,8 +195,8 @@ std::optional<double> WeightedKendall::tau_b(std::span<const std::uint32_t> weig
   if (untied_x == 0 || untied_y == 0) return std::nullopt;
   // C + D = n0 - n1 - n2 + n3
   const std::int64_t comparable = (total * total - squares_x - squares_y + squares_xy) / 2;
-  return static_cast<double>(comparable - 2 * discordant) / std::sqrt(static_cast<double>(untied_x)) /
-         std::sqrt(static_cast<double>(untied_y));
+  return static_cast<double>(comparable - 2 * discordant) /
+         std::sqrt(static_cast<double>(untied_x) * static_cast<double>(untied_y));
 }
 
 }  // namespace gapbench

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Runs every benchmark program and its peers, interleaved, and writes one JSON document and one Markdown page.
+
+  .venv/bin/python bench/run.py --bin build/release/bin --repetitions 7 --out bench.json --markdown docs/benchmarks.md
+
+Each repetition runs every program and every peer once, so that a drift of the machine meets all of them. The tables show
+medians over repetitions; the values that programs and peers compute are compared first. Needs numpy, scipy and torch."""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def run(command):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=env)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def cpu_model():
+    try:
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def revision():
+    done = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def measure(programs, peers, repetitions, min_time, min_time_flag):
+    """{"name": {"who": {"seconds": [...], counters of the last repetition}}}, context, descriptions of the peers, what was skipped"""
+    rows, context, described, skipped = {}, {}, {}, {}
+    unit = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
+    for _ in range(repetitions):
+        for program in programs:
+            document = run([program, "--benchmark_format=json", f"--benchmark_min_time={min_time_flag}"])
+            context = document["context"]
+            for b in document["benchmarks"]:
+                name, who = b["name"].removesuffix("/manual_time"), "gapbench"
+                for variant in ("cpu", "ref", "cuda"):
+                    if f"/{variant}/" in name:
+                        name, who = name.replace(f"/{variant}/", "/"), variant
+                if b.get("error_occurred"):
+                    skipped[f"{name} ({who})"] = b["error_message"]
+                    continue
+                entry = rows.setdefault(name, {}).setdefault(who, {"seconds": []})
+                entry["seconds"].append(b["real_time"] * unit[b["time_unit"]])
+                entry.update({k: b[k] for k in ("flops", "pairs", "items", "value", "bytes_per_second") if k in b})
+        for peer in peers:
+            document = run([sys.executable, peer, min_time])
+            described.update(document["peers"])
+            for r in document["results"]:
+                entry = rows.setdefault(r["name"], {}).setdefault(r["peer"], {"seconds": []})
+                entry["seconds"].append(r["seconds"])
+                entry["value"] = r["value"]
+    return rows, context, described, skipped
+
+
+def check_values(rows):
+    """The programs and their peers computed the same thing: float32 sums agree to 1e-5, taus to 1e-12."""
+    for name, entries in rows.items():
+        values = {who: e["value"] for who, e in entries.items() if "value" in e}
+        if not values:
+            continue
+        if len(values) < 2:
+            sys.exit(f"{name}: only {list(values)} computed it, there is no peer to compare it with")
+        limit = 1e-12 if "kendall" in name or "resample" in name else 1e-5
+        for who, value in values.items():
+            best = values.get("ref", values.get("scipy"))
+            if abs(value - best) > limit * abs(best):
+                sys.exit(f"{name}: {who} computed {value}, expected {best}")
+
+
+def median(entry):
+    return statistics.median(entry["seconds"])
+
+
+def duration(seconds):
+    for scale, name in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {name}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def parameters(name):
+    return [part.split(":")[1] for part in name.split("/") if ":" in part]
+
+
+def table(header, lines):
+    out = ["| " + " | ".join(header) + " |", "|" + "|".join("---" if i == 0 else "---:" for i in range(len(header))) + "|"]
+    return out + ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def spread(rows):
+    ratios = [max(e["seconds"]) / min(e["seconds"]) for entries in rows.values() for e in entries.values()]
+    return statistics.median(ratios), max(ratios)
+
+
+def rate(entry, flops):
+    return flops / median(entry)
+
+
+def markdown(document):
+    rows, machine = document["rows"], document["machine"]
+    sgemm = next((e["gapbench"] for n, e in rows.items() if n.startswith("peak_sgemm")), None)
+    copy = rows["peak_copy"]["gapbench"]
+    sgemm_rate = 2 * 1024.0**3 / median(sgemm) if sgemm else None
+    copy_rate = 2 * 2.0**26 / median(copy)
+    typical, worst = spread(rows)
+    lines = [
+        "# Benchmarks", "",
+        "Made by `bench/run.py`; do not edit by hand. To make it again:", "",
+        "```sh", "cmake --preset release && cmake --build --preset release --target bench_kendall bench_weight_correlation", document["command"], "```", "",
+        f"Machine: {machine['cpu']}, {machine['cores']} cores visible, {machine['system']}; compiler {machine['compiler']}, `{machine['flags']}`; "
+        f"kernels run as `{machine['cpu_variant']}`; revision {machine['revision']}. Everything on one thread.", "",
+        f"Medians of {document['repetitions']} interleaved repetitions: programs and peers take turns. The load average was {machine['load'][0]:.1f} at the start and "
+        f"{machine['load'][1]:.1f} at the end, this run's own thread included: other work was on the machine. "
+        f"The slowest repetition took {typical:.2f} times the fastest for the typical row, {worst:.2f} times for the worst.", "",
+        "Peers: " + "; ".join(f"*{k}* is {v}" for k, v in sorted(document["peers"].items())) + ". Programs and peers are checked to compute the same values.", "",
+        "## What the machine attains", "",
+        *([f"SGEMM of LibTorch's BLAS, 1024 x 1024 x 1024: {sgemm_rate / 1e9:.1f} GFLOP/s. "] if sgemm else []),
+        f"Copy of 64 MiB, read and write counted: {copy_rate / 1e9:.1f} GB/s.", ""]
+
+    def correlation(title, prefix, names, flops_of):
+        out = []
+        for name in rows:
+            if not name.startswith(prefix + "/") or "cpu" not in rows[name]:
+                continue
+            e, size = rows[name], parameters(name)
+            flops = flops_of(*map(int, size))
+            speed = rate(e["cpu"], flops)
+            out.append([" x ".join(size), duration(median(e["cpu"])), f"{speed / 1e9:.1f}",
+                        f"{100 * speed / sgemm_rate:.0f} %" if sgemm else "", f"{e['cpu']['pairs'] / 1e6:.3g}",
+                        *[f"{duration(median(e[who]))} ({median(e[who]) / median(e['cpu']):.1f}x)" for who in ("ref", "torch", "numpy")]])
+        return ["## " + title, "", *table([names, "CPU", "GFLOP/s", "of SGEMM", "M pairs/s", "reference", "torch", "numpy"], out), ""]
+
+    lines += correlation("Weight correlation, dense", "dense", "rows x length", lambda n, k: n * (n - 1) * k)
+    lines += ["A share above 100 % is possible: the SGEMM need not use the widest vectors of this CPU. The kernel counts only the pairs above the "
+              "diagonal as work.", ""]
+    lines += correlation("Weight correlation, 3x3 convolution by input channel", "conv3x3", "outputs x inputs", lambda o, i: i * o * (o - 1) * 9)
+    lines += ["In brackets: how many times the CPU version's time.", ""]
+    kendall = []
+    for name in rows:
+        if name.startswith(("kendall_tau", "resample")):
+            e = rows[name]
+            kind = name.split("/")[1] if name.startswith("kendall_tau") else "one bootstrap resample"
+            kendall.append([kind, f"{int(parameters(name)[0]):,}", duration(median(e["gapbench"])), f"{e['gapbench']['items'] / 1e6:.3g}",
+                            duration(median(e["scipy"])), f"{median(e['scipy']) / median(e['gapbench']):.1f}x"])
+    lines += ["## Kendall's tau", "", *table(["values", "n", "gapbench", "M items/s", "scipy", "ratio"], kendall), ""]
+    if document["skipped"]:
+        reasons = sorted(set(document["skipped"].values()))
+        lines += ["## Not measured", "", *[f"* {', '.join(sorted(n for n, r in document['skipped'].items() if r == reason))}: {reason}" for reason in reasons], ""]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=pathlib.Path, default=HERE.parent / "build/release/bin", help="folder of the bench_* programs")
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--min-time", type=float, default=0.1, help="seconds per benchmark and repetition")
+    parser.add_argument("--smoke", action="store_true", help="one repetition of one iteration: does everything run and agree?")
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file")
+    parser.add_argument("--markdown", type=pathlib.Path, help="Markdown page")
+    a = parser.parse_args()
+    programs = sorted(p for p in a.bin.glob("bench_*") if os.access(p, os.X_OK))
+    peers = sorted(p for p in (HERE / "peers").glob("*.py") if p.name != "common.py")
+    if not programs:
+        sys.exit(f"no bench_* programs in {a.bin}; build them: cmake --preset release && cmake --build --preset release")
+    repetitions, min_time = (1, 0.0) if a.smoke else (a.repetitions, a.min_time)
+    load = [os.getloadavg()[0]]
+    rows, context, described, skipped = measure(programs, peers, repetitions, min_time, str(min_time))
+    load.append(os.getloadavg()[0])
+    check_values(rows)
+    machine = {"cpu": cpu_model(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}", "load": load, "revision": revision(),
+               **{k: context[k] for k in ("compiler", "flags", "cpu_variant", "caches")}}
+    options = f" --repetitions {a.repetitions} --min-time {a.min_time:g} --out bench.json --markdown docs/benchmarks.md"
+    document = {"schema": "gapbench/bench/1", "command": ".venv/bin/python bench/run.py --bin build/release/bin" + options, "repetitions": repetitions,
+                "machine": machine, "peers": described, "skipped": skipped, "rows": rows}
+    page = markdown(document)
+    if a.out:
+        a.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if a.markdown:
+        a.markdown.write_text(page)
+    print(page if not (a.out or a.markdown) else f"{len(rows)} benchmarks of {len(programs)} programs, {len(skipped)} skipped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+// The CUDA version against the reference. Skipped, with the reason, where there is no device.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <vector>
+
+#include "measures/kernels/weight_correlation.h"
+#include "measures/numerics/philox.h"
+#include "tests/support/catch.h"
+
+using namespace gapbench;
+using kernels::CosineSum;
+using kernels::RowBatches;
+
+namespace {
+
+void check(cudaError_t error) {
+  INFO(cudaGetErrorString(error));
+  REQUIRE(error == cudaSuccess);
+}
+
+void skip_without_device() {
+  int devices = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error == cudaSuccess && devices > 0) return;
+  std::printf("skipped: no CUDA device (%s)\n", cudaGetErrorString(error));
+  std::exit(77);
+}
+
+class DeviceBytes {
+ public:
+  explicit DeviceBytes(std::size_t bytes) { check(cudaMalloc(&data_, bytes > 0 ? bytes : 1)); }
+  ~DeviceBytes() { cudaFree(data_); }
+  DeviceBytes(const DeviceBytes&) = delete;
+  DeviceBytes& operator=(const DeviceBytes&) = delete;
+  void* get() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+};
+
+std::vector<CosineSum> on_device(RowBatches in, const std::vector<float>& values) {
+  const DeviceBytes data(values.size() * sizeof(float));
+  const DeviceBytes out(static_cast<std::size_t>(in.batches) * sizeof(CosineSum));
+  const DeviceBytes workspace(kernels::absolute_cosine_sums_cuda_workspace(in));
+  check(cudaMemcpy(data.get(), values.data(), values.size() * sizeof(float), cudaMemcpyHostToDevice));
+  in.data = static_cast<const float*>(data.get());
+  REQUIRE(kernels::absolute_cosine_sums_cuda(in, static_cast<CosineSum*>(out.get()), workspace.get(),
+                                             nullptr) == 0);
+  std::vector<CosineSum> sums(static_cast<std::size_t>(in.batches));
+  check(cudaMemcpy(sums.data(), out.get(), sums.size() * sizeof(CosineSum), cudaMemcpyDeviceToHost));
+  return sums;
+}
+
+void compare(const RowBatches& in, const std::vector<float>& values) {
+  std::vector<CosineSum> expected(static_cast<std::size_t>(in.batches));
+  kernels::absolute_cosine_sums_ref(in, expected.data());
+  const std::vector<CosineSum> found = on_device(in, values);
+  for (std::size_t b = 0; b < expected.size(); ++b) {
+    INFO("batch " << b << ", rows " << in.rows << ", length " << in.length);
+    CHECK(found[b].pairs == expected[b].pairs);
+    CHECK(found[b].zero_rows == expected[b].zero_rows);
+    if (std::isnan(expected[b].sum))
+      CHECK(std::isnan(found[b].sum));
+    else
+      CHECK(std::abs(found[b].sum - expected[b].sum) <=
+            static_cast<double>(expected[b].pairs) * kernels::cosine_error(in.length));
+  }
+}
+
+std::vector<float> random_values(std::size_t n, std::uint64_t stream) {
+  RandomStream random(random_key("cuda test", "values"), stream);
+  std::vector<float> values(n);
+  for (float& v : values) v = static_cast<float>(random.normal());
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("CUDA agrees with the reference within the stated error") {
+  skip_without_device();
+  std::uint64_t stream = 0;
+  for (const std::int64_t rows : {1, 2, 63, 64, 65, 200})
+    for (const std::int64_t length : {1, 9, 16, 17, 300, 1100}) {
+      const auto values = random_values(static_cast<std::size_t>(rows * length), stream++);
+      compare({values.data(), 1, rows, length, length, 0}, values);
+    }
+  for (const std::int64_t inputs : {1, 3, 70}) {  // slices of input channels
+    const std::int64_t outputs = 50, positions = 9;
+    const auto values = random_values(static_cast<std::size_t>(outputs * inputs * positions), stream++);
+    compare({values.data(), inputs, outputs, positions, inputs * positions, positions}, values);
+  }
+}
+
+TEST_CASE("CUDA counts zero rows and reports rows that are not finite") {
+  skip_without_device();
+  auto values = random_values(40 * 20, 99);
+  std::fill(values.begin() + 5 * 20, values.begin() + 7 * 20, 0.0f);
+  compare({values.data(), 2, 20, 20, 20, 400}, values);
+  values[500] = std::numeric_limits<float>::infinity();
+  compare({values.data(), 2, 20, 20, 20, 400}, values);
+}
+
+TEST_CASE("CUDA gives the same bits again") {
+  skip_without_device();
+  const auto values = random_values(300 * 100, 7);
+  const RowBatches in{values.data(), 1, 300, 100, 100, 0};
+  const double first = on_device(in, values)[0].sum;
+  for (int i = 0; i < 3; ++i) CHECK(on_device(in, values)[0].sum == first);
+}

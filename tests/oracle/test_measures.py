@@ -1,0 +1,190 @@
+"""Every registered measure of trained networks, computed again from the safetensors files with numpy and torch in float64.
+
+The formulas are written from the definitions: whole matrices of cosines, singular values of the explicit matrix of each
+convolution. Relative error 1e-6, or 1e-5 where the program's kernels use float32 products."""
+import json
+import math
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from common import ROOT, digits, gapbench, models_of, need, run_tests, write_spec
+
+need("torch", "numpy", "scipy", "safetensors")
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from scipy.special import gammaln
+
+sys.path.insert(0, str(ROOT / "docs/examples"))
+from load_in_pytorch import load
+
+FLOAT32 = 1e-5
+TOLERANCE = {"wc-paper": FLOAT32, "wc-notebook": FLOAT32, "wc-excess": FLOAT32, "wc-g": FLOAT32, "wc-kl": FLOAT32, "pbc": FLOAT32,
+             "pbc-kl": FLOAT32, "cross-entropy": FLOAT32}
+
+
+class Network:
+    """Final and initial arrays in float64; weight layers in network order with the geometry of their input."""
+
+    def __init__(self, folder, image=8):
+        read = lambda name: {k: v.astype(np.float64) for k, v in load_file(folder / name).items()}
+        self.final, self.init = read("final.safetensors"), read("init.safetensors")
+        self.folder = folder
+        self.layers = []  # (name, input height and width, stride, padding)
+        fcn = sorted((k for k in self.final if k.startswith("layers.") and k.endswith("weight")), key=lambda k: int(k.split(".")[1]))
+        self.layers += [(k, None, None, None) for k in fcn]
+        blocks = sorted(k for k in self.final if k.startswith("blocks.") and k.endswith("weight"))
+        for k in blocks:
+            if k.split(".")[2] == "0":
+                self.layers.append((k, image, 2, 1))
+                image = (image - 1) // 2 + 1
+            else:
+                self.layers.append((k, image, 1, 0))
+        self.layers.append(("head.weight", image, 1, 0))
+
+    def weights(self):
+        return [self.final[name] for name, *_ in self.layers]
+
+    def change(self, name):  # the program rounds the change to float32 once
+        return self.final[name] - self.init[name]
+
+
+def slices(w):
+    """Matrices whose rows are compared: one for a dense layer or a 1x1 convolution, one per input channel otherwise."""
+    w = w.reshape(w.shape[0], w.shape[1], -1)
+    return [w[:, :, 0]] if w.shape[2] == 1 else [w[:, i, :] for i in range(w.shape[1])]
+
+
+def rho_paper(w):
+    cosines = []
+    for rows in slices(w):
+        rows = rows[np.linalg.norm(rows, axis=1) > 0]
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        cosines.append(np.abs(unit @ unit.T)[np.triu_indices(len(unit), 1)])
+    return np.concatenate(cosines).mean()
+
+
+def smoothed_mean(rows, e=1e-5):
+    norms = np.linalg.norm(rows, axis=1)
+    return np.abs((rows @ rows.T + e) / (np.outer(norms, norms) + e)).mean()
+
+
+def notebook_layers(net):
+    return [w for w in net.weights() if w.ndim == 2 or w.shape[2] > 1]
+
+
+def g_notebook(w):
+    outputs, inputs = w.shape[:2]
+    if w.ndim == 2:
+        rho = smoothed_mean(w)
+        return -(outputs - 1) * inputs * math.log(1 - rho) - inputs * math.log(1 + (outputs - 1) * rho)
+    rho = np.mean([smoothed_mean(s) for s in slices(w)])
+    return -(outputs - 1) * inputs * math.log(1 - rho) + inputs * math.log(1 + (outputs - 1) * rho)
+
+
+def minus_log_det(w):
+    """-ln det of the posterior's correlation: fan-in copies of (1 - rho) I + rho 1 1^T."""
+    n, rho = w.shape[0], rho_paper(w)
+    sign, log_det = np.linalg.slogdet((1 - rho) * np.eye(n) + rho * np.ones((n, n)))
+    assert sign == 1
+    return -w[0].size * log_det
+
+
+def operator_norm(w, image, stride, padding):
+    if w.ndim == 2:
+        return np.linalg.norm(w, 2)
+    inputs = torch.eye(w.shape[1] * image * image, dtype=torch.float64).reshape(-1, w.shape[1], image, image)
+    rows = torch.nn.functional.conv2d(inputs, torch.from_numpy(w), stride=stride, padding=padding).flatten(1)
+    return np.linalg.norm(rows.numpy(), 2)
+
+
+def proxy(w):
+    if w.ndim == 2:
+        gram = w @ w.T if w.shape[0] < w.shape[1] else w.T @ w
+        return math.sqrt(np.abs(gram).sum(1).max())
+    total = 0
+    for p in np.ndindex(w.shape[2:]):
+        k = w[:, :, p[0], p[1]].T  # inputs x outputs
+        total += np.abs(k @ k.T).sum(1).max()
+    return math.sqrt(total)
+
+
+def pb(net):
+    return 0.5 * sum(((net.final[k] - net.init[k]) ** 2).sum() for k in net.final)
+
+
+def training_cross_entropy(net):
+    images, labels, _, _ = digits()
+    model = load(net.folder).double()
+    with torch.no_grad():
+        return torch.nn.functional.cross_entropy(model(torch.from_numpy(images).double()), torch.from_numpy(labels)).item()
+
+
+def chance(d):
+    """Mean |cos| of isotropic vectors of length d."""
+    return math.exp(gammaln(d / 2) - gammaln((d + 1) / 2)) / math.sqrt(math.pi)
+
+
+def norms(net):
+    return np.array([operator_norm(net.final[name], *geometry) for name, *geometry in net.layers])
+
+
+def parameters(net):
+    return sum(w.size for w in net.weights())
+
+
+ORACLE = {
+    "wc-paper": lambda n: np.mean([rho_paper(w) for w in n.weights()]),
+    "wc-notebook": lambda n: np.mean([smoothed_mean(rows[:, :9]) for w in notebook_layers(n) for rows in slices(w)]),
+    "wc-excess": lambda n: np.mean([rho_paper(w) - chance(slices(w)[0].shape[1]) for w in n.weights()]),
+    "wc-g": lambda n: np.mean([g_notebook(w) for w in notebook_layers(n)]),
+    "wc-kl": lambda n: 0.5 * sum(minus_log_det(w) for w in n.weights()),
+    "pb-notebook": pb,
+    "pbc": lambda n: pb(n) + np.mean([g_notebook(w) for w in notebook_layers(n)]),
+    "pbc-kl": lambda n: 0.5 * sum((n.change(name) ** 2).sum() for name, *_ in n.layers) + 0.5 * sum(minus_log_det(w) for w in n.weights()),
+    "wc-pfn": lambda n: np.log(np.prod([np.linalg.norm(w) for w in n.weights()])),
+    "log-prod-fro": lambda n: np.log(np.prod([(w**2).sum() for w in n.weights()])),
+    "wc-psn": lambda n: np.log(np.prod([proxy(w) for w in n.weights()])),
+    "log-prod-spec": lambda n: np.log(np.prod(norms(n) ** 2)),
+    "log-sum-spec": lambda n: np.log(len(n.layers) * np.prod(norms(n) ** 2) ** (1 / len(n.layers))),
+    "sum-spec": lambda n: norms(n).sum(),
+    "wc-sosp": lambda n: parameters(n) * sum(proxy(n.change(name)) for name, *_ in n.layers),
+    "sosp": lambda n: parameters(n) * sum(operator_norm(n.change(name), *geometry) for name, *geometry in n.layers),
+    "num-params": parameters,
+    "wc-nop": lambda n: 1 + parameters(n),
+    "cross-entropy": training_cross_entropy,
+}
+
+
+def compare(zoo, network):
+    checked = 0
+    for m in models_of(zoo):
+        net = Network(zoo / "models" / m["id"])
+        cells = [json.loads(line) for line in (zoo / "models" / m["id"] / "measures.jsonl").read_text().splitlines()]
+        assert {c["measure"] for c in cells} >= set(ORACLE), set(ORACLE) - {c["measure"] for c in cells}
+        for cell in cells:
+            name = cell["measure"]
+            assert name in ORACLE, f"no oracle for {name}: add one to tests/oracle/test_measures.py"
+            assert cell["status"] == "ok", cell
+            expected = float(ORACLE[name](net))
+            error = abs(cell["value"] - expected) / max(abs(expected), 1e-3 if name == "wc-excess" else 0)
+            assert error <= TOLERANCE.get(name, 1e-6), (network, m["hp"], name, cell["value"], expected, error)
+            checked += 1
+    print(f"     {network}: {checked} values agree")
+    assert checked >= 2 * len(ORACLE)
+
+
+def test_fully_connected_networks(folder):
+    spec = write_spec(folder, fixed={"network": "fcn", "depth": 2, "max_epochs": 12}, axes={"width": [7, 40], "lr": [0.05]})
+    gapbench("run", spec, "--out", folder / "zoo")
+    compare(folder / "zoo", "fcn")
+
+
+def test_network_in_network(folder):
+    spec = write_spec(folder, fixed={"network": "nin", "width": 10, "max_epochs": 8}, axes={"depth": [1, 2], "lr": [0.05]})
+    gapbench("run", spec, "--out", folder / "zoo")
+    compare(folder / "zoo", "nin")
+
+
+run_tests(globals())
