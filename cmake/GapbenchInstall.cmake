@@ -2,12 +2,9 @@
 include(CMakePackageConfigHelpers)
 
 set(core api numerics kernels measures ledger ranking reports)
-set(zoo store model_store data spec)
-if(GAPBENCH_WITH_TORCH)
-  list(APPEND zoo networks history training engine stages)
-endif()
 list(TRANSFORM core PREPEND gapbench_)
-list(TRANSFORM zoo PREPEND gapbench_)
+get_property(zoo GLOBAL PROPERTY gapbench_libraries)
+list(REMOVE_ITEM zoo ${core})
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gapbench)
 install(TARGETS ${core} EXPORT gapbenchTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -36,6 +36,7 @@ function(gapbench_library name)
   endif()
   add_library(gapbench::${name} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  set_property(GLOBAL APPEND PROPERTY gapbench_libraries ${target})
 endfunction()
 
 # gapbench_executable(<name> SOURCES ... LINK libs...)
