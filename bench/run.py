@@ -109,8 +109,8 @@ def spread(rows):
     return statistics.median(ratios), max(ratios)
 
 
-def rate(entry, flops):
-    return flops / median(entry)
+def rate(entry, amount):
+    return amount / median(entry)
 
 
 def markdown(document):
@@ -134,30 +134,30 @@ def markdown(document):
         *([f"SGEMM of LibTorch's BLAS, 1024 x 1024 x 1024: {sgemm_rate / 1e9:.1f} GFLOP/s. "] if sgemm else []),
         f"Copy of 64 MiB, read and write counted: {copy_rate / 1e9:.1f} GB/s.", ""]
 
-    def correlation(title, prefix, names, flops_of):
+    def correlation(title, prefix, names, flops_and_pairs):
         out = []
         for name in rows:
             if not name.startswith(prefix + "/") or "cpu" not in rows[name]:
                 continue
             e, size = rows[name], parameters(name)
-            flops = flops_of(*map(int, size))
+            flops, pairs = flops_and_pairs(*map(int, size))  # over wall time, as all else on this page
             speed = rate(e["cpu"], flops)
             out.append([" x ".join(size), duration(median(e["cpu"])), f"{speed / 1e9:.1f}",
-                        f"{100 * speed / sgemm_rate:.0f} %" if sgemm else "", f"{e['cpu']['pairs'] / 1e6:.3g}",
+                        f"{100 * speed / sgemm_rate:.0f} %" if sgemm else "", f"{rate(e['cpu'], pairs) / 1e6:.4g}",
                         *[f"{duration(median(e[who]))} ({median(e[who]) / median(e['cpu']):.1f}x)" for who in ("ref", "torch", "numpy")]])
         return ["## " + title, "", *table([names, "CPU", "GFLOP/s", "of SGEMM", "M pairs/s", "reference", "torch", "numpy"], out), ""]
 
-    lines += correlation("Weight correlation, dense", "dense", "rows x length", lambda n, k: n * (n - 1) * k)
+    lines += correlation("Weight correlation, dense", "dense", "rows x length", lambda n, k: (n * (n - 1) * k, n * (n - 1) / 2))
     lines += ["A share above 100 % is possible: the SGEMM need not use the widest vectors of this CPU. The kernel counts only the pairs above the "
               "diagonal as work.", ""]
-    lines += correlation("Weight correlation, 3x3 convolution by input channel", "conv3x3", "outputs x inputs", lambda o, i: i * o * (o - 1) * 9)
+    lines += correlation("Weight correlation, 3x3 convolution by input channel", "conv3x3", "outputs x inputs", lambda o, i: (i * o * (o - 1) * 9, i * o * (o - 1) / 2))
     lines += ["In brackets: how many times the CPU version's time.", ""]
     kendall = []
     for name in rows:
         if name.startswith(("kendall_tau", "resample")):
             e = rows[name]
             kind = name.split("/")[1] if name.startswith("kendall_tau") else "one bootstrap resample"
-            kendall.append([kind, f"{int(parameters(name)[0]):,}", duration(median(e["gapbench"])), f"{e['gapbench']['items'] / 1e6:.3g}",
+            kendall.append([kind, f"{int(parameters(name)[0]):,}", duration(median(e["gapbench"])), f"{rate(e['gapbench'], int(parameters(name)[0])) / 1e6:.3g}",
                             duration(median(e["scipy"])), f"{median(e['scipy']) / median(e['gapbench']):.1f}x"])
     lines += ["## Kendall's tau", "", *table(["values", "n", "gapbench", "M items/s", "scipy", "ratio"], kendall), ""]
     if document["skipped"]:

@@ -57,9 +57,10 @@ if(GapbenchTorch_FOUND AND NOT TARGET gapbench::torch)
   target_link_libraries(gapbench::torch INTERFACE ${GapbenchTorch_ROOT}/lib/libtorch_cpu.so ${GapbenchTorch_ROOT}/lib/libc10.so)
   set(GapbenchTorch_CUDA OFF)
   if(EXISTS ${GapbenchTorch_ROOT}/lib/libtorch_cuda.so)
-    # nothing here calls into libtorch_cuda by name: its registration must survive the linker's --as-needed
-    target_link_libraries(gapbench::torch INTERFACE -Wl,--no-as-needed ${GapbenchTorch_ROOT}/lib/libtorch_cuda.so
-                          ${GapbenchTorch_ROOT}/lib/libc10_cuda.so -Wl,--as-needed)
+    # nothing here calls into libtorch_cuda by name: its registration must survive the linker's --as-needed. One option, so
+    # that CMake can neither reorder nor drop a part of it.
+    target_link_options(gapbench::torch INTERFACE
+      "LINKER:--push-state,--no-as-needed,${GapbenchTorch_ROOT}/lib/libtorch_cuda.so,${GapbenchTorch_ROOT}/lib/libc10_cuda.so,--pop-state")
     # the wheel keeps the CUDA libraries in sibling packages
     file(GLOB _nvidia ${GapbenchTorch_ROOT}/../nvidia/*/lib)
     foreach(_lib IN LISTS _nvidia)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "measures/api/error.h"
 
@@ -101,16 +102,13 @@ Kendall kendall(std::span<const double> x, std::span<const double> y) {
   Kendall k;
   k.n = static_cast<std::int64_t>(x.size());
   if (k.n < 2) return k;
-  std::vector<std::uint32_t> order(x.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::sort(order.begin(), order.end(),
-            [&](std::uint32_t a, std::uint32_t b) { return x[a] != x[b] ? x[a] < x[b] : y[a] < y[b]; });
-  const TieSums tx = tie_sums(x.size(), [&](std::size_t i) { return x[order[i]] == x[order[i - 1]]; });
-  const TieSums txy = tie_sums(x.size(), [&](std::size_t i) {
-    return x[order[i]] == x[order[i - 1]] && y[order[i]] == y[order[i - 1]];
-  });
+  std::vector<std::pair<double, double>> items(x.size());  // sorting the values themselves spares the cache
+  for (std::size_t i = 0; i < x.size(); ++i) items[i] = {x[i], y[i]};
+  std::sort(items.begin(), items.end());
+  const TieSums tx = tie_sums(x.size(), [&](std::size_t i) { return items[i].first == items[i - 1].first; });
+  const TieSums txy = tie_sums(x.size(), [&](std::size_t i) { return items[i] == items[i - 1]; });
   std::vector<double> by_x(y.size());
-  for (std::size_t i = 0; i < y.size(); ++i) by_x[i] = y[order[i]];
+  for (std::size_t i = 0; i < y.size(); ++i) by_x[i] = items[i].second;
   // within a tie of x, y ascends: no inversion is counted there
   k.discordant = sort_counting_inversions(by_x);
   const TieSums ty = tie_sums(y.size(), [&](std::size_t i) { return by_x[i] == by_x[i - 1]; });

@@ -17,8 +17,8 @@ int main() {
     const json request = json::parse(line);
     const auto x = request.at("x").get<std::vector<double>>(), y = request.at("y").get<std::vector<double>>();
     const gapbench::Kendall k = gapbench::kendall(x, y);
-    json answer = {{"concordant", k.concordant}, {"discordant", k.discordant}, {"ties_x", k.ties_x},
-                   {"ties_y", k.ties_y},         {"ties_both", k.ties_both},   {"tau_a", or_null(k.tau_a)},
+    json answer = {{"concordant", k.concordant}, {"discordant", k.discordant},    {"ties_x", k.ties_x},
+                   {"ties_y", k.ties_y},         {"ties_both", k.ties_both},      {"tau_a", or_null(k.tau_a)},
                    {"tau_b", or_null(k.tau_b)},  {"p_value", or_null(k.p_value)}, {"p_method", k.p_method}};
     if (request.contains("configuration")) {
       const auto configuration = request.at("configuration").get<std::vector<std::uint32_t>>();

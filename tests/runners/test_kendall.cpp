@@ -131,7 +131,8 @@ TEST_CASE("tau-b of weights is tau-b of copies") {
       const std::size_t n = 2 + random.below(20);
       const auto x = random_values(random, n, levels), y = random_values(random, n, levels);
       WeightedKendall weighted(x, y);
-      for (int draw = 0; draw < 3; ++draw) {  // again and again on one object: nothing is left from the last call
+      for (int draw = 0; draw < 3;
+           ++draw) {  // again and again on one object: nothing is left from the last call
         std::vector<std::uint32_t> weights(n);
         std::vector<double> copies_x, copies_y;
         for (std::size_t i = 0; i < n; ++i) {

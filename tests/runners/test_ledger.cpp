@@ -70,7 +70,8 @@ TEST_CASE("CSV: faults name the source and the line") {
   contains(message("a,b\n1,2\n3\n"), "file.csv: line 3 has 1 cells, the header has 2");
   contains(message("a,b\n1,2,3\n"), "file.csv: line 2 has 3 cells, the header has 2");
   contains(message("a,b\n\n\n1,2,\n"), "file.csv: line 4 has 3 cells");
-  contains(message("a,b\n\"x\ny\",2\n1\n"), "file.csv: line 4 has 1 cells");  // a record of two lines before it
+  contains(message("a,b\n\"x\ny\",2\n1\n"),
+           "file.csv: line 4 has 1 cells");  // a record of two lines before it
   contains(message("a,b\n\"x,2\n1,2\n"), "file.csv: line 2: a quoted cell is never closed");
   contains(message("a,b\n\"x\"z,2\n"), "file.csv: line 2: expected a comma or the end of the line");
 }
@@ -106,7 +107,7 @@ TEST_CASE("cells as numbers") {
   constexpr double inf = std::numeric_limits<double>::infinity();
   Table t({"v"}, "f.csv");
   const std::vector<std::pair<std::string, double>> numbers = {
-      {"1.5", 1.5}, {" -2e3\t", -2000}, {"+7", 7},       {"True", 1},      {"false", 0},    {"inf", inf},
+      {"1.5", 1.5},  {" -2e3\t", -2000},  {"+7", 7},      {"True", 1},      {"false", 0},    {"inf", inf},
       {"+Inf", inf}, {"-Infinity", -inf}, {"1e999", inf}, {"-1e999", -inf}, {"1e-999", 0.0}, {".5", 0.5}};
   for (const auto& [text, value] : numbers) t.add_row({text});
   for (std::size_t r = 0; r < numbers.size(); ++r) {
@@ -115,7 +116,8 @@ TEST_CASE("cells as numbers") {
     CHECK(*t.number(r, 0) == numbers[r].second);
   }
   Table missing({"v"}, "f.csv");
-  for (const char* text : {"", "  ", "nan", "NaN", "-nan", "None", "null", "NA", "n/a"}) missing.add_row({text});
+  for (const char* text : {"", "  ", "nan", "NaN", "-nan", "None", "null", "NA", "n/a"})
+    missing.add_row({text});
   for (std::size_t r = 0; r < missing.rows(); ++r) CHECK_FALSE(missing.number(r, 0).has_value());
   for (const char* text : {"abc", "1.5x", "1,5", "0x10", "--1", "+-1", "+", "1 2"}) {
     Table bad({"ok", "v"}, "f.csv");

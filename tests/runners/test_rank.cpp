@@ -119,7 +119,8 @@ TEST_CASE("the bootstrap draws configurations: two rows of one are never parted"
   std::string csv = "experiment_id,gen.gap,complexity.m\n";
   for (int c = 0; c < 6; ++c)
     for (int s = 0; s < 2; ++s)
-      csv += "c" + std::to_string(c) + "," + std::to_string(10 * c + s) + "," + std::to_string(10 * c - s) + "\n";
+      csv += "c" + std::to_string(c) + "," + std::to_string(10 * c + s) + "," + std::to_string(10 * c - s) +
+             "\n";
   RankOptions options;
   options.resamples = 500;
   options.level = 0.999;
@@ -134,8 +135,9 @@ TEST_CASE("the bootstrap draws configurations: two rows of one are never parted"
   options.configuration = "gen.gap";  // every row by itself
   const ordered_json by_row = ranked(csv, options);
   CHECK(by_row["population"]["configurations"] == 12);
-  CHECK(measure(by_row, "m")["results"][0]["interval"]["high"] == 1.0);  // a resample may miss all wrong pairs
-  CHECK(interval["high"].get<double>() < 1.0);                          // whole configurations bring theirs
+  CHECK(measure(by_row, "m")["results"][0]["interval"]["high"] ==
+        1.0);                                   // a resample may miss all wrong pairs
+  CHECK(interval["high"].get<double>() < 1.0);  // whole configurations bring theirs
 }
 
 TEST_CASE("baselines are there; the oracle is the gap with noise of the stated size") {
@@ -147,7 +149,8 @@ TEST_CASE("baselines are there; the oracle is the gap with noise of the stated s
   std::set<std::string> baselines;
   for (const auto& m : d["measures"])
     if (m["kind"] == "baseline") baselines.insert(m["id"]);
-  CHECK(baselines == std::set<std::string>{"baseline-random", "baseline-oracle-0.02", "baseline-oracle-0.05", "num-params"});
+  CHECK(baselines == std::set<std::string>{"baseline-random", "baseline-oracle-0.02", "baseline-oracle-0.05",
+                                           "num-params"});
   const auto& random = measure(d, "baseline-random")["results"][0];
   CHECK(std::abs(random["tau_b"].get<double>()) < 0.01);  // median of 1,000 draws
   // the band of independent orders is +-1.96 sqrt(2 (2 n + 5) / (9 n (n - 1)))
@@ -184,20 +187,25 @@ TEST_CASE("wrong options and tables are errors that name the thing") {
   check_contains(error_of(small, options), "t.csv: no column 'gen.gpa'; did you mean 'gen.gap'?");
   options = {};
   options.measures = {"complexity.upp"};
-  check_contains(error_of(small, options), "no column matches the measure pattern 'complexity.upp'; did you mean 'complexity.up'?");
+  check_contains(error_of(small, options),
+                 "no column matches the measure pattern 'complexity.upp'; did you mean 'complexity.up'?");
   options = {};
   options.configuration = "experiment";
   check_contains(error_of(small, options), "no column 'experiment'");
-  check_contains(error_of("a,complexity.m\n1,2\n", {}), "t.csv has no column gen.gap; name the column of the gap with --gap");
-  check_contains(error_of("gen.gap,complexity.m\n1,2\n2,x\n", {}), "row 2, column 'complexity.m': expected a number, found 'x'");
-  check_contains(error_of("gen.gap,complexity.m\n,2\n,3\n", {}), "t.csv: none of its 2 rows can be ranked: none has a finite gap (column gen.gap)");
+  check_contains(error_of("a,complexity.m\n1,2\n", {}),
+                 "t.csv has no column gen.gap; name the column of the gap with --gap");
+  check_contains(error_of("gen.gap,complexity.m\n1,2\n2,x\n", {}),
+                 "row 2, column 'complexity.m': expected a number, found 'x'");
+  check_contains(error_of("gen.gap,complexity.m\n,2\n,3\n", {}),
+                 "t.csv: none of its 2 rows can be ranked: none has a finite gap (column gen.gap)");
 }
 
 TEST_CASE("the number of threads changes no byte") {
   std::string csv = "experiment_id,gen.gap,gen.gap_loss,complexity.a,complexity.b,complexity.c\n";
   for (int i = 0; i < 60; ++i)
-    csv += std::to_string(i / 3) + "," + std::to_string(i * 37 % 61) + "," + std::to_string(i * 13 % 17) + "," +
-           std::to_string(i * 7 % 23) + "," + std::to_string(i % 5) + "," + std::to_string(i * i % 101) + "\n";
+    csv += std::to_string(i / 3) + "," + std::to_string(i * 37 % 61) + "," + std::to_string(i * 13 % 17) +
+           "," + std::to_string(i * 7 % 23) + "," + std::to_string(i % 5) + "," +
+           std::to_string(i * i % 101) + "\n";
   RankOptions options;
   options.threads = 1;
   const std::string one = ranked(csv, options).dump();
