@@ -12,8 +12,8 @@ namespace {
 using fast::Buffer;
 using fast::Pass;
 
-// Floats of hidden units that a chunk of a batch may take: what stays in a level-2 cache beside the weights.
-constexpr std::int64_t chunk_floats = 1 << 18;
+// Floats that the input and the output of a layer may take in one chunk of a batch: half of a level-2 cache.
+constexpr std::int64_t chunk_floats = 1 << 17;
 
 // Values of one array, row-major [outputs, inputs, positions] and in memory [positions, inputs, outputs]. A dense
 // layer after a flatten has the positions that the flatten took in; arrays of one dimension have one of each.
@@ -98,7 +98,7 @@ class FastNetwork final : public TrainableNetwork {
     Extent before_flatten{};  // of the units since the last flatten
     bool flattened = false;
     bool keeps_output = true;  // images are not ours to change
-    std::int64_t dropped = 0, floats = shape_.size();
+    std::int64_t dropped = 0, floats = shape_.size(), most = 0;
     std::optional<std::size_t> first;
     const auto add = [&](std::unique_ptr<fast::Layer> layer, bool keeps) {
       layers_.push_back({std::move(layer), keeps_output});
@@ -107,7 +107,10 @@ class FastNetwork final : public TrainableNetwork {
     for (std::size_t i = 0; i < ops.size(); ++i) {
       const Op& op = ops[i];
       largest_ = std::max({largest_, op.in.size(), op.out.size()});
-      floats += op.out.size();
+      if (op.kind != OpKind::activation && op.kind != OpKind::flatten) {
+        floats += op.out.size();
+        most = std::max(most, op.in.size() + op.out.size());
+      }
       switch (op.kind) {
         case OpKind::dense:
         case OpKind::conv: {
@@ -152,7 +155,8 @@ class FastNetwork final : public TrainableNetwork {
       }
     }
     first_with_arrays_ = first.value_or(0);
-    chunk_ = std::max<std::int64_t>(1, chunk_floats / floats);
+    // each chunk reads all weights once more: where they are larger than the units, that costs more than the cache
+    chunk_ = std::max({std::int64_t{1}, chunk_floats / most, architecture().parameter_count() / floats});
   }
 
   fast::Arrays arrays_of(const Op& op) {

@@ -90,8 +90,8 @@ const Choice& chosen() {
   return choice;
 }
 
-// Floats of B that a block of the sum may take: half of a small level-1 cache.
-constexpr std::int64_t block_floats = 6144;
+// Floats of B that a block of the sum may take: a part of a level-2 cache.
+constexpr std::int64_t block_floats = 32768;
 
 // Calls strip(first column, registers a row, floats in the last register) over n columns.
 template <class Strip>
