@@ -80,13 +80,16 @@ int run(int argc, char** argv) {
   // a step takes the forward pass and two products of its size, but no gradient by the images
   const Layer& first = architecture->layers().front();
   double first_flops = 2;
-  for (const std::int64_t extent : architecture->arrays()[first.weight].shape) first_flops *= static_cast<double>(extent);
+  for (const std::int64_t extent : architecture->arrays()[first.weight].shape)
+    first_flops *= static_cast<double>(extent);
   if (first.kind == LayerKind::conv) {
     const std::int64_t kernel = architecture->arrays()[first.weight].shape[2];
-    first_flops *= static_cast<double>(((first.input_height + 2 * first.padding - kernel) / first.stride + 1) *
-                                       ((first.input_width + 2 * first.padding - kernel) / first.stride + 1));
+    first_flops *=
+        static_cast<double>(((first.input_height + 2 * first.padding - kernel) / first.stride + 1) *
+                            ((first.input_width + 2 * first.padding - kernel) / first.stride + 1));
   }
-  const double flops = samples * (3 * architecture->flops() - first_flops) + evaluated * architecture->flops();
+  const double flops =
+      samples * (3 * architecture->flops() - first_flops) + evaluated * architecture->flops();
   std::cout << json{{"seconds", seconds},
                     {"steps", trained.state.steps},
                     {"epochs", last.epoch},

@@ -18,22 +18,22 @@ namespace {
 
 struct Case {
   InputShape input;
-  std::function<void(Sequential&)> build;
+  std::function<void(NetworkBuilder&)> build;
 };
 
 std::map<std::string, Case> cases() {
   const InputShape digits{1, 8, 8, 10}, colour{3, 16, 16, 10}, odd{3, 11, 9, 7};
   std::map<std::string, Case> all;
   all["fcn"] = {
-      digits, [](Sequential& n) {
+      digits, [](NetworkBuilder& n) {
         n.flatten().dense("a", 33).activation(Activation::relu).dense("b", 17).activation(Activation::relu);
         n.dense("head", 10);
       }};
-  all["linear"] = {digits, [](Sequential& n) { n.flatten().dense("head", 10); }};
-  all["wide fcn"] = {{3, 32, 32, 100}, [](Sequential& n) {
+  all["linear"] = {digits, [](NetworkBuilder& n) { n.flatten().dense("head", 10); }};
+  all["wide fcn"] = {{3, 32, 32, 100}, [](NetworkBuilder& n) {
                        n.flatten().dense("a", 130).activation(Activation::relu).dense("head", 100);
                      }};
-  all["fcn with dropout"] = {digits, [](Sequential& n) {
+  all["fcn with dropout"] = {digits, [](NetworkBuilder& n) {
                                for (const char* name : {"a", "b"})
                                  n.flatten().dense(name, 50).activation(Activation::relu).dropout(0.3);
                                n.dense("head", 10);
@@ -43,12 +43,12 @@ std::map<std::string, Case> cases() {
                                    {"tanh", Activation::tanh},
                                    {"relu", Activation::relu}})
     all[std::string(name) + " with batch norm and dropout"] = {
-        digits, [kind](Sequential& n) {
+        digits, [kind](NetworkBuilder& n) {
           n.flatten().dense("a", 20).batch_norm("na").activation(kind).dropout(0.2);
           n.dense("b", 21).activation(kind).dense("head", 10);
         }};
   const auto nin = [](std::int64_t width, double dropout) {
-    return [width, dropout](Sequential& n) {
+    return [width, dropout](NetworkBuilder& n) {
       for (const std::string b : {"0", "1"}) {
         n.conv(b + ".0", width, 3, 2, 1).activation(Activation::relu);
         n.conv(b + ".1", width, 1, 1, 0).activation(Activation::relu);
@@ -60,7 +60,7 @@ std::map<std::string, Case> cases() {
   all["nin"] = {colour, nin(50, 0)};
   all["nin with dropout, odd sizes"] = {{2, 13, 9, 10}, nin(11, 0.25)};
   all["nin of one channel"] = {{1, 5, 6, 10}, nin(1, 0)};
-  all["vgg"] = {colour, [](Sequential& n) {
+  all["vgg"] = {colour, [](NetworkBuilder& n) {
                   for (const std::string b : {"0", "1", "2"}) {
                     const std::int64_t width = b == "0" ? 16 : 24;
                     n.conv(b + ".0", width, 3, 1, 1).batch_norm(b + ".n").activation(Activation::relu);
@@ -70,18 +70,18 @@ std::map<std::string, Case> cases() {
                   n.flatten().dropout(0.5).dense("d", 40).activation(Activation::relu).dense("head", 10);
                 }};
   all["pools of odd sizes, gelu, flatten"] = {
-      odd, [](Sequential& n) {
+      odd, [](NetworkBuilder& n) {
         n.conv("a", 9, 3, 1, 1).activation(Activation::gelu).max_pool();
         n.conv("b", 13, 3, 1, 0).activation(Activation::tanh).dropout(0.4).flatten();
         n.dense("head", 7);
       }};
-  all["kernel 5, stride 3"] = {odd, [](Sequential& n) {
+  all["kernel 5, stride 3"] = {odd, [](NetworkBuilder& n) {
                                  n.conv("a", 6, 5, 1, 2).activation(Activation::leaky_relu);
                                  n.conv("b", 8, 5, 3, 1).activation(Activation::relu);
                                  n.conv("c", 5, 1, 2, 0).flatten().dense("head", 7);
                                }};
   all["pool then activation"] = {
-      colour, [](Sequential& n) {
+      colour, [](NetworkBuilder& n) {
         n.conv("a", 8, 3, 1, 1).max_pool().activation(Activation::tanh).batch_norm("n").mean_positions();
         n.dense("head", 10);
       }};
@@ -89,7 +89,7 @@ std::map<std::string, Case> cases() {
 }
 
 std::unique_ptr<Architecture> build(const Case& c) {
-  Sequential net("test", c.input);
+  NetworkBuilder net("test", c.input);
   c.build(net);
   return net.finish();
 }
@@ -116,7 +116,7 @@ struct Batch {
 
 // Random values for all arrays, biases too, so that no gradient hides behind a zero.
 std::vector<std::vector<float>> random_arrays(const Architecture& a) {
-  std::vector<std::vector<float>> values = initial_values(a, "model");
+  std::vector<std::vector<float>> values = initial_values(a, "model", 1);
   RandomStream random(3);
   for (std::size_t i = 0; i < values.size(); ++i)
     if (a.arrays()[i].fan_in == 0)

@@ -94,7 +94,7 @@ class FastNetwork final : public TrainableNetwork {
   };
 
   void build() {
-    const std::vector<Op>& ops = architecture().plan()->ops;
+    const std::vector<Op>& ops = architecture().plan().ops;
     Extent before_flatten{};  // of the units since the last flatten
     bool flattened = false;
     bool keeps_output = true;  // images are not ours to change
@@ -152,6 +152,8 @@ class FastNetwork final : public TrainableNetwork {
         case OpKind::mean_positions:
           add(fast::make_mean_positions(op), true);
           break;
+        default:
+          throw InternalError("operation that the fast network does not serve");
       }
     }
     first_with_arrays_ = first.value_or(0);
@@ -224,15 +226,28 @@ class FastNetwork final : public TrainableNetwork {
   Buffer gradient_[2], scratch_;
 };
 
-// Batch norm of flattened images would find its channels in another order.
 bool served(const Architecture& a) {
-  if (!a.plan()) return false;
+  if (!a.plan().is_chain()) return false;
   bool flattened = false;
-  for (const Op& op : a.plan()->ops) {
-    if (op.kind == OpKind::flatten) flattened = a.channels_last() && op.in.positions() > 1;
-    if (op.kind == OpKind::dense) flattened = false;
-    if (op.kind == OpKind::batch_norm && flattened) return false;
-  }
+  for (const Op& op : a.plan().ops) switch (op.kind) {
+      case OpKind::flatten:
+        flattened = a.channels_last() && op.in.positions() > 1;
+        break;
+      case OpKind::dense:
+        flattened = false;
+        break;
+      case OpKind::batch_norm:
+        if (flattened) return false;  // its channels are in another order
+        break;
+      case OpKind::conv:
+      case OpKind::activation:
+      case OpKind::max_pool:
+      case OpKind::dropout:
+      case OpKind::mean_positions:
+        break;
+      default:
+        return false;
+    }
   return true;
 }
 

@@ -12,8 +12,8 @@
 
 namespace gapbench {
 
-/// Null where the architecture is no plan, or has a plan that this network does not serve (batch norm between
-/// flatten and the next dense layer). `architecture` must outlive the network.
+/// Null where the plan is no chain of dense, conv, batch_norm, activation, max_pool, dropout, flatten and
+/// mean_positions, or has batch norm between flatten and the next dense layer. `architecture` must outlive the network.
 std::unique_ptr<TrainableNetwork> make_fast_network(const Architecture& architecture,
                                                     const InputShape& shape);
 
