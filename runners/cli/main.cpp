@@ -44,10 +44,13 @@ void ZooArguments::add_to(CLI::App& verb, bool trains) {
       ->check(CLI::PositiveNumber);
   verb.add_option("--shard", shard,
                   "work on the I-th of N equal parts of the models, for several machines: I/N");
-  if (trains)
-    verb.add_option("--checkpoint-every", checkpoint_s,
-                    "seconds between checkpoints of a training network (default 30)")
-        ->check(CLI::NonNegativeNumber);
+  if (!trains) return;
+  verb.add_option("--checkpoint-every", checkpoint_s,
+                  "seconds between checkpoints of a training network (default 30)")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--executor", executor,
+                  "auto, general or fast; for tests: the engine chooses, the numbers agree")
+      ->check(CLI::IsMember({"auto", "general", "fast"}));
 }
 
 ZooOptions ZooArguments::options(Context& context) const {
@@ -58,6 +61,7 @@ ZooOptions ZooArguments::options(Context& context) const {
   o.progress = context.progress();
   o.stop_requested = stop_requested;
   o.checkpoint_interval_s = checkpoint_s;
+  o.executor = executor;
   o.command = context.command;
   return o;
 }

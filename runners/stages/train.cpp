@@ -47,7 +47,9 @@ StageSummary train_zoo(Zoo& zoo) {
       progress->advance(false);
     }
   };
-  if (!queue.empty()) make_executor(zoo.workers())->run(std::move(queue), zoo.data(), events);
+  if (!queue.empty())
+    make_executor(zoo.workers(), executor_choice(zoo.options().executor))
+        ->run(std::move(queue), zoo.data(), events);
   if (progress != nullptr) progress->end();
 
   summary.fresh = fresh;

@@ -31,6 +31,7 @@ struct ZooOptions {
   Progress* progress = nullptr;          ///< borrowed; null is silent
   std::function<bool()> stop_requested;  ///< asked between epochs and between models
   double checkpoint_interval_s = 30;     ///< of a model that is training
+  std::string executor = "auto";         ///< see executor.h; for tests
   std::string command;                   ///< as typed, for the record
 };
 

@@ -60,8 +60,8 @@ def train_in_python(model, m, images, labels, weight_decay, epochs):
         optimizer = torch.optim.SGD(model.parameters(), lr=hp["lr"], momentum=hp["momentum"], weight_decay=weight_decay)
     else:
         optimizer = torch.optim.Adam(model.parameters(), lr=hp["lr"], weight_decay=weight_decay)
-    x, y = torch.from_numpy(images), torch.from_numpy(labels)
-    model.train()
+    x, y = torch.from_numpy(images).double(), torch.from_numpy(labels)
+    model.double().train()  # in float32 PyTorch's own rounding may flip a ReLU, which is seen from then on
     for epoch in range(1, epochs + 1):
         order = torch.tensor(Philox(m["id"], "order", epoch).shuffled(len(x)))
         for batch in order.split(hp["batch_size"]):

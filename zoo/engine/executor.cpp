@@ -7,7 +7,9 @@
 #include <mutex>
 #include <thread>
 
+#include "measures/api/error.h"
 #include "zoo/engine/executor.h"
+#include "zoo/engine/fast/fast_network.h"
 #include "zoo/engine/general_network.h"
 
 namespace gapbench {
@@ -30,7 +32,7 @@ double seconds_since(Clock::time_point start) {
 // One network a thread, longest first.
 class ThreadedExecutor final : public Executor {
  public:
-  explicit ThreadedExecutor(int workers) : workers_(std::max(1, workers)) {}
+  ThreadedExecutor(int workers, ExecutorChoice choice) : workers_(std::max(1, workers)), choice_(choice) {}
 
   void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
     sort_longest_first(queue, data);
@@ -76,8 +78,8 @@ class ThreadedExecutor final : public Executor {
   }
 
   template <class Stop>
-  static void train_one(const ModelSpec& model, TrainingDataCache& cache, const ExecutorEvents& events,
-                        const Stop& stop) {
+  void train_one(const ModelSpec& model, TrainingDataCache& cache, const ExecutorEvents& events,
+                 const Stop& stop) const {
     const Clock::time_point start = Clock::now();
     if (events.started) events.started(model);
     std::unique_ptr<Architecture> architecture;
@@ -110,7 +112,7 @@ class ThreadedExecutor final : public Executor {
         control.epoch_finished = [&](const EpochRecord& record) {
           guard([&] { events.epoch_finished(model, record); });
         };
-      const auto network = make_general_network(*architecture, cache.shape());
+      const auto network = make_network(*architecture, cache.shape(), choice_);
       trained = train(model, *network, *data, control, std::move(checkpoint));
     } catch (const std::exception& e) {
       if (callers) throw;
@@ -122,12 +124,31 @@ class ThreadedExecutor final : public Executor {
   }
 
   int workers_;
+  ExecutorChoice choice_;
 };
 
 }  // namespace
 
-std::unique_ptr<Executor> make_executor(int workers) {
-  return std::make_unique<ThreadedExecutor>(workers);
+ExecutorChoice executor_choice(const std::string& text) {
+  if (text == "auto") return ExecutorChoice::automatic;
+  if (text == "general") return ExecutorChoice::general;
+  if (text == "fast") return ExecutorChoice::fast;
+  throw UsageError("--executor " + text + ": it takes auto, general or fast");
+}
+
+std::unique_ptr<TrainableNetwork> make_network(const Architecture& architecture, const InputShape& shape,
+                                               ExecutorChoice choice) {
+  if (choice != ExecutorChoice::general) {
+    if (auto network = make_fast_network(architecture, shape)) return network;
+    if (choice == ExecutorChoice::fast)
+      throw InputError("the fast executor does not serve network " + architecture.network() +
+                       "; run without --executor");
+  }
+  return make_general_network(architecture, shape);
+}
+
+std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice) {
+  return std::make_unique<ThreadedExecutor>(workers, choice);
 }
 
 }  // namespace gapbench

@@ -36,8 +36,20 @@ class Executor {
   virtual void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) = 0;
 };
 
+/// What runs a model. `automatic` takes the fast network where it serves the architecture and the general one
+/// elsewhere; the others exist for tests. `fast` fails the models it does not serve.
+enum class ExecutorChoice { automatic, general, fast };
+
+/// "auto", "general" or "fast". Throws UsageError otherwise.
+ExecutorChoice executor_choice(const std::string& text);
+
 /// One network a thread on `workers` threads (>= 1), longest first.
-std::unique_ptr<Executor> make_executor(int workers);
+std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice = ExecutorChoice::automatic);
+
+/// The network that `choice` takes for this architecture, which must outlive it. Throws InputError where that
+/// is none.
+std::unique_ptr<TrainableNetwork> make_network(const Architecture& architecture, const InputShape& shape,
+                                               ExecutorChoice choice);
 
 /// Floating-point operations a model's training takes at most: what the queue is sorted by.
 double estimated_flops(const ModelSpec& model, const InputShape& input, std::int64_t train_samples);

@@ -82,8 +82,6 @@ class GeneralNetwork final : public TrainableNetwork {
     return own;
   }
 
-  bool weights_channels_last() const override { return architecture().channels_last(); }
-
   double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
                             const StepContext& context) override {
     PhiloxDropout dropout(context.dropout_key, context.step);

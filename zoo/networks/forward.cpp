@@ -43,7 +43,8 @@ at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const std::ve
     case OpKind::conv:
       return at::conv2d(x, arrays[op.weight], bias, op.stride, op.padding);
     case OpKind::batch_norm: {
-      const bool running = !mode.training || mode.update_statistics;
+      // a single value a channel has no unbiased variance: the running statistics stay
+      const bool running = !mode.training || (mode.update_statistics && x.numel() > x.size(1));
       return at::batch_norm(x, arrays[op.weight], bias, running ? arrays[*op.bias + 1] : at::Tensor(),
                             running ? arrays[*op.bias + 2] : at::Tensor(), mode.training, batch_norm_momentum,
                             batch_norm_epsilon, false);

@@ -53,7 +53,7 @@ struct ModelSpec {
 };
 
 /// Raised whenever the same ModelSpec would train to other bits than before: it is part of every model id.
-inline constexpr int training_revision = 1;
+inline constexpr int training_revision = 2;
 
 /// All models of a spec: the product of its axes less the exclusions, times its seeds; configurations vary
 /// slowest along the first axis, seeds fastest. Throws InputError where nothing is left. Cost: O(models).

@@ -77,16 +77,16 @@ double GradientPipeline::step(std::int64_t step, double lr, const std::function<
   const DescentForm form = parse_descent_form(hp_.wcd_form);
   for (const LayerRule& rule : rules_) {
     const std::size_t array = trained_[rule.trained];
-    if (changed_[rule.trained].empty()) {
-      const std::span<const float> g = network_.gradient(array);
-      changed_[rule.trained].assign(g.begin(), g.end());
-    }
-    const LayerView layer = network_.layer_view(array);
-    const float* w = network_.array(array).data();
-    float* g = changed_[rule.trained].data();
-    collide(collision, hp_.collision_coefficient, hp_.collision_mask_diagonal, layer, w, g,
+    // units are rows only in row-major order
+    const std::vector<std::int64_t>& shape = network_.architecture().arrays()[array].shape;
+    const std::int64_t positions = shape.size() == 4 ? shape[2] * shape[3] : 1;
+    const LayerView layer{shape[0], shape[1], positions, positions, 1};
+    const std::vector<float> w = network_.to_row_major(array, network_.array(array));
+    std::vector<float> g = network_.to_row_major(array, gradient(rule.trained));
+    collide(collision, hp_.collision_coefficient, hp_.collision_mask_diagonal, layer, w.data(), g.data(),
             collision_key_ + array, static_cast<std::uint64_t>(step));
-    if (rule.descent) add_weight_correlation_gradient(form, hp_.wcd, layer, w, g);
+    if (rule.descent) add_weight_correlation_gradient(form, hp_.wcd, layer, w.data(), g.data());
+    changed_[rule.trained] = network_.from_row_major(array, g);
   }
   for (std::size_t k = 0; k < trained_.size(); ++k) {
     const std::span<float> weights = network_.array(trained_[k]);

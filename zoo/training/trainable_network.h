@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "zoo/networks/architecture.h"
-#include "zoo/training/gradient_map.h"
 #include "zoo/training/history.h"
 
 namespace gapbench {
@@ -36,15 +35,6 @@ class TrainableNetwork {
   /// and back. Both throw InternalError where the length is not that of the array.
   virtual std::vector<float> to_row_major(std::size_t i, std::span<const float> values) const = 0;
   virtual std::vector<float> from_row_major(std::size_t i, std::span<const float> values) const = 0;
-  /// The element order of weight array i, of two or four dimensions: row-major or channels-last, outputs slowest.
-  LayerView layer_view(std::size_t i) const {
-    const auto& shape = architecture_.arrays()[i].shape;
-    const std::int64_t inputs = shape[1], positions = shape.size() == 4 ? shape[2] * shape[3] : 1;
-    if (weights_channels_last()) return {shape[0], inputs, positions, 1, inputs};
-    return {shape[0], inputs, positions, positions, 1};
-  }
-  /// Whether the weights of convolutions are [outputs, height, width, inputs] in the network's element order.
-  virtual bool weights_channels_last() const = 0;
 
   /// Mean over the n samples of the cross-entropy -sum_k t_k ln p_k (nats) in training mode, and its gradients.
   /// `images` [n, ...] in the order Architecture::channels_last() names; `targets` row-major [n, classes], each

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Training here against the loop a user of PyTorch would write: compare_training.py [--bench PROGRAM] [--data-dir DIR]
+
+Runs bench/zoo/training_bench and bench/peers/train_pytorch.py on the same samples for the same number of steps, one
+thread each, in turns; of each the best of --repeat runs counts, since other work on the machine only ever slows a run
+down. Both evaluate the full training and test sets after every epoch, inside the time. Prints, per case, models an hour,
+microseconds a step, the ratio, the rate, its share of the rate of a large product in the same run, and both final losses.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMON = {"optimizer": "sgd", "momentum": 0.9, "target_cross_entropy": 0}
+CASES = {
+    "digits-fcn": ("digits", {"network": "fcn", "widths": [32, 32], "batch_size": 32, "lr": 0.05, "max_epochs": 30}),
+    "mnist-fcn": ("mnist", {"network": "fcn", "widths": [52, 48, 44, 40, 36, 32, 28, 24, 20, 16], "batch_size": 64, "lr": 0.01,
+                            "max_epochs": 3}),
+    "cifar10-nin-50": ("cifar10", {"network": "nin", "width": 50, "depth": 2, "batch_size": 32, "lr": 0.01, "max_epochs": 2,
+                                   "train_size": 10000}),
+    "cifar10-nin-200": ("cifar10", {"network": "nin", "width": 200, "depth": 2, "batch_size": 32, "lr": 0.01, "max_epochs": 1,
+                                    "train_size": 10000}),
+}
+
+
+def run(*command):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr}")
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def best(runs):
+    return min(runs, key=lambda r: r["seconds"])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bench", default=ROOT / "build/release/bin/training_bench", help="the built training_bench")
+    parser.add_argument("--data-dir", default="data", help="folder with the MNIST and CIFAR-10 files")
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", type=pathlib.Path, help="also write every run to this file")
+    arguments = parser.parse_args()
+    record = {}
+    columns = "case peer models/h models/h,peer us/step us/step,peer ratio GFLOP/s share loss loss,peer".split()
+    print(("{:16}{:15}" + "{:>13}" * 9).format(*columns))
+    for name in arguments.cases:
+        dataset, hp = CASES[name]
+        hp = {**COMMON, **hp}
+        with tempfile.TemporaryDirectory(prefix="gapbench-") as folder:
+            samples = pathlib.Path(folder) / "samples.safetensors"
+            run(arguments.bench, dataset, json.dumps(hp), "auto", arguments.data_dir, samples)
+            peers = {"default": [], **({"channels-last": []} if hp["network"] == "nin" else {})}
+            ours = []
+            for _ in range(arguments.repeat):
+                ours.append(run(arguments.bench, dataset, json.dumps(hp), "auto", arguments.data_dir))
+                for layout, runs in peers.items():
+                    flags = ["--channels-last"] if layout == "channels-last" else []
+                    runs.append(run(sys.executable, ROOT / "bench/peers/train_pytorch.py", json.dumps(hp), samples, *flags))
+        record[name] = {"hp": hp, "ours": ours, "peers": peers}
+        o = best(ours)
+        attainable = max(r["attainable_gflops"] for r in ours)
+        for layout, runs in peers.items():
+            p = best(runs)
+            assert p["steps"] == o["steps"], (p, o)
+            print(f"{name:16}{layout:15}{3600 / o['seconds']:13.0f}{3600 / p['seconds']:13.0f}"
+                  f"{1e6 * o['seconds'] / o['steps']:13.1f}{1e6 * p['seconds'] / p['steps']:13.1f}"
+                  f"{p['seconds'] / o['seconds']:13.2f}{o['gflops']:13.1f}{o['gflops'] / attainable:13.2f}"
+                  f"{o['train_cross_entropy']:13.4f}{p['train_cross_entropy']:13.4f}", flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+main()

@@ -1,0 +1,117 @@
+// Trains one model as the engine does on one thread and prints, as JSON, what it took. Run by compare_training.py;
+// also alone:
+//   training_bench digits '{"network": "fcn", "widths": [32, 32], "max_epochs": 20}' [auto|general|fast [DATA_DIR [DUMP]]]
+// DUMP is a file to which only the samples are written, for a peer: safetensors train_x, train_y, test_x, test_y.
+// `attainable_gflops` is the rate of a product of 512 x 512 x 512 in the same run, the best of several.
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "measures/api/error.h"
+#include "zoo/engine/executor.h"
+#include "zoo/engine/fast/product.h"
+#include "zoo/store/safetensors.h"
+
+using namespace gapbench;
+using nlohmann::json;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double attainable_gflops() {
+  constexpr std::int64_t n = 512;
+  const AlignedVector<float> a(n * n, 0.5f), b(n * n, 0.25f);
+  AlignedVector<float> c(n * n);
+  std::vector<std::int32_t> rows;
+  for (std::int64_t i = 0; i < n; ++i) rows.push_back(static_cast<std::int32_t>(i * n));
+  const std::int32_t tap = 0;
+  double best = 1e9;
+  for (int run = 0; run < 30; ++run) {
+    const Clock::time_point start = Clock::now();
+    fast::multiply(a.data(), rows.data(), n, &tap, 1, n, b.data(), n, n, c.data(), rows.data(), {});
+    best = std::min(best, seconds_since(start));
+  }
+  return 2.0 * n * n * n / best * 1e-9;
+}
+
+void dump(const TrainingData& data, const char* file) {
+  const auto [channels, height, width, classes] = data.shape;
+  std::vector<std::vector<float>> labels;
+  std::vector<TensorToWrite> tensors;
+  for (const Samples* s : {&data.train, &data.test}) labels.emplace_back(s->labels.begin(), s->labels.end());
+  tensors.push_back({"train_x", {data.train.count, channels, height, width}, data.train.images});
+  tensors.push_back({"train_y", {data.train.count}, labels[0]});
+  tensors.push_back({"test_x", {data.test.count, channels, height, width}, data.test.images});
+  tensors.push_back({"test_y", {data.test.count}, labels[1]});
+  write_safetensors(file, tensors, {});
+}
+
+int run(int argc, char** argv) {
+  if (argc < 3 || argc > 6)
+    throw UsageError("usage: training_bench DATASET HYPERPARAMETERS [EXECUTOR [DATA_DIR [DUMP]]]");
+  at::set_num_threads(1);
+  Dataset dataset = load_dataset(argv[1], argc > 4 ? argv[4] : "data");
+  const std::string digest = dataset.sha256;
+  TrainingDataCache cache(std::move(dataset));
+  const ModelSpec model(argv[1], digest, HyperParameters::from_json(json::parse(argv[2]), "command line"), 1);
+  const auto architecture = make_architecture(model.hp, cache.shape());
+  if (argc > 5) {
+    dump(*cache.get(model.hp, false), argv[5]);
+    return 0;
+  }
+  const auto data = cache.get(model.hp, architecture->channels_last());
+  const auto network =
+      make_network(*architecture, cache.shape(), executor_choice(argc > 3 ? argv[3] : "auto"));
+  const Clock::time_point start = Clock::now();
+  const TrainedModel trained = train(model, *network, *data, {});
+  const double seconds = seconds_since(start);
+
+  const EpochRecord& last = trained.state.history.back();
+  const auto samples = static_cast<double>(data->train.count * last.epoch);
+  const auto evaluated = static_cast<double>((data->train.count + data->test.count) * last.epoch);
+  // a step takes the forward pass and two products of its size, but no gradient by the images
+  const Layer& first = architecture->layers().front();
+  double first_flops = 2;
+  for (const std::int64_t extent : architecture->arrays()[first.weight].shape)
+    first_flops *= static_cast<double>(extent);
+  if (first.kind == LayerKind::conv) {
+    const std::int64_t kernel = architecture->arrays()[first.weight].shape[2];
+    first_flops *=
+        static_cast<double>(((first.input_height + 2 * first.padding - kernel) / first.stride + 1) *
+                            ((first.input_width + 2 * first.padding - kernel) / first.stride + 1));
+  }
+  const double flops =
+      samples * (3 * architecture->flops() - first_flops) + evaluated * architecture->flops();
+  std::cout << json{{"seconds", seconds},
+                    {"steps", trained.state.steps},
+                    {"epochs", last.epoch},
+                    {"train_cross_entropy", last.train.cross_entropy},
+                    {"test_cross_entropy", last.test.cross_entropy},
+                    {"train_error", last.train.error},
+                    {"test_error", last.test.error},
+                    {"gflop", flops * 1e-9},
+                    {"gflops", flops / seconds * 1e-9},
+                    {"attainable_gflops", attainable_gflops()},
+                    {"instruction_set", fast::instruction_set()}}
+            << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& e) {
+    std::cerr << e.what() << "\n";
+    return 2;
+  }
+}
