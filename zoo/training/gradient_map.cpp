@@ -109,7 +109,7 @@ Collision parse_collision(std::string_view name) {
   throw InternalError("no collision is named " + std::string(name));
 }
 
-void collide(Collision kind, double coefficient, bool mask_diagonal, const LayerView& layer, const float* w,
+void collide(Collision kind, double coefficient, bool mask_diagonal, const LayerShape& layer, const float* w,
              float* g, std::uint64_t random_key, std::uint64_t step) {
   if (kind == Collision::off || layer.outputs < 2) return;
   const Map gradient(g, layer.outputs, layer.row_length());
@@ -125,15 +125,14 @@ DescentForm parse_descent_form(std::string_view name) {
   throw InternalError("no form of weight-correlation descent is named " + std::string(name));
 }
 
-void add_weight_correlation_gradient(DescentForm form, double coefficient, const LayerView& layer,
+void add_weight_correlation_gradient(DescentForm form, double coefficient, const LayerShape& layer,
                                      const float* w, float* g) {
   if (layer.outputs < 2) return;
   // a 1x1 convolution is the dense layer it is
   const bool dense = layer.positions == 1;
   const std::int64_t channels = dense ? 1 : layer.inputs, length = dense ? layer.inputs : layer.positions;
-  const std::int64_t step = dense ? layer.input_stride : layer.position_stride;
   const auto at = [&](std::int64_t channel, std::int64_t row, std::int64_t k) {
-    return row * layer.row_length() + (dense ? 0 : channel * layer.input_stride) + k * step;
+    return row * layer.row_length() + channel * length + k;
   };
   std::vector<UnitGradient> all;
   double pairs = 0, absolute = 0;

@@ -9,12 +9,9 @@
 
 namespace gapbench {
 
-/// One layer's weights or gradients as `outputs` rows of `inputs` channels of `positions` values. Element (o, i, p)
-/// stands at [o * inputs * positions + i * input_stride + p * position_stride]: row-major order has input_stride =
-/// positions and position_stride = 1, channels-last order has input_stride = 1 and position_stride = inputs.
-struct LayerView {
+/// One layer's weights or gradients, row-major [outputs, inputs, positions].
+struct LayerShape {
   std::int64_t outputs = 0, inputs = 0, positions = 1;
-  std::int64_t input_stride = 1, position_stride = 1;
   std::int64_t row_length() const { return inputs * positions; }
 };
 
@@ -26,7 +23,7 @@ struct LayerView {
 //           hard:          floor(c N / 2 + u) disjoint pairs of rows, u ~ U(0, 1), drawn uniformly; a pair of relative
 //           speed v = |g_i - g_j| collides with probability v / (largest v among the pairs drawn): with G their mean and
 //           n a uniform unit vector, g_i = G + (v / 2) n, g_j = G - (v / 2) n.
-// Inputs    w, g [outputs, row_length] float32 in one element order, whatever it is; c >= 0 the collision coefficient;
+// Inputs    w, g [outputs, row_length] float32; c >= 0 the collision coefficient;
 //           random_key and step select the random numbers of hard.
 // Returns   g in place. A layer of one unit is left as it is.
 // Source    Feng et al. 2025, arXiv 2505.14777 (KO). Its text writes the two cosine matrices side by side, which the two
@@ -36,7 +33,7 @@ struct LayerView {
 // Error     float32 products, about 1e-6 relative.
 // Cost      O(N^2 row_length) soft, O(N row_length) hard.
 enum class Collision { off, soft_matmul, soft_hadamard, hard };
-void collide(Collision kind, double coefficient, bool mask_diagonal, const LayerView& layer, const float* w,
+void collide(Collision kind, double coefficient, bool mask_diagonal, const LayerShape& layer, const float* w,
              float* g, std::uint64_t random_key, std::uint64_t step);
 /// "off", "soft-matmul", "soft-hadamard", "hard". Throws InternalError on another name.
 Collision parse_collision(std::string_view name);
@@ -52,14 +49,14 @@ Collision parse_collision(std::string_view name);
 //             over input channels too): d rho / dw_i = 2 S_i / N, divided by the input channels.
 //           g: g += coefficient (d g / d rho) (d rho / dw), g = -(N - 1) M ln(1 - rho) - M ln(1 + (N - 1) rho), M the
 //             fan-in: d g / d rho = M N (N - 1) rho / ((1 - rho) (1 + (N - 1) rho)).
-// Inputs    w, g float32 in the order `layer` tells. Zero units take no part. sign(0) = 0.
+// Inputs    w, g [outputs, inputs, positions] float32. Zero units take no part. sign(0) = 0.
 // Returns   g in place; each unit's added part is orthogonal to the unit.
 // Source    Jin et al. 2020, arXiv 2010.05983; `released` is their code's form (coefficient 0.1), the others are the
 //           gradients it stands for.
 // Error     float32 products, about 1e-6 relative to |S|.
 // Cost      O(N^2 row_length).
 enum class DescentForm { released, rho, g };
-void add_weight_correlation_gradient(DescentForm form, double coefficient, const LayerView& layer,
+void add_weight_correlation_gradient(DescentForm form, double coefficient, const LayerShape& layer,
                                      const float* w, float* g);
 /// "released", "rho", "g". Throws InternalError on another name.
 DescentForm parse_descent_form(std::string_view name);

@@ -80,7 +80,7 @@ double GradientPipeline::step(std::int64_t step, double lr, const std::function<
     // units are rows only in row-major order
     const std::vector<std::int64_t>& shape = network_.architecture().arrays()[array].shape;
     const std::int64_t positions = shape.size() == 4 ? shape[2] * shape[3] : 1;
-    const LayerView layer{shape[0], shape[1], positions, positions, 1};
+    const LayerShape layer{shape[0], shape[1], positions};
     const std::vector<float> w = network_.to_row_major(array, network_.array(array));
     std::vector<float> g = network_.to_row_major(array, gradient(rule.trained));
     collide(collision, hp_.collision_coefficient, hp_.collision_mask_diagonal, layer, w.data(), g.data(),
