@@ -176,7 +176,7 @@ def main():
     parser.add_argument("--markdown", type=pathlib.Path, help="Markdown page")
     a = parser.parse_args()
     programs = sorted(p for p in a.bin.glob("bench_*") if os.access(p, os.X_OK))
-    peers = sorted(p for p in (HERE / "peers").glob("*.py") if p.name != "common.py")
+    peers = sorted(p for p in (HERE / "peers").glob("*.py") if p.name not in ("common.py", "train_pytorch.py"))  # bench/zoo runs the latter
     if not programs:
         sys.exit(f"no bench_* programs in {a.bin}; build them: cmake --preset release && cmake --build --preset release")
     repetitions, min_time = (1, 0.0) if a.smoke else (a.repetitions, a.min_time)
