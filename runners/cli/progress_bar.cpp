@@ -21,7 +21,7 @@ void ProgressBar::begin(const std::string& phase, const std::string& unit, std::
   unit_ = unit;
   total_ = total;
   done_ = done_before_ = done;
-  failed_ = 0;
+  failed_ = running_ = 0;
   start_ = drawn_ = Clock::now();
   active_ = true;
   if (done > 0)
@@ -33,6 +33,22 @@ void ProgressBar::advance(bool ok) {
   const std::lock_guard lock(mutex_);
   ++done_;
   failed_ += !ok;
+  if (running_ > 0) --running_;
+  draw_when_due();
+}
+
+void ProgressBar::start() {
+  const std::lock_guard lock(mutex_);
+  ++running_;
+  draw_when_due();
+}
+
+void ProgressBar::refresh() {
+  const std::lock_guard lock(mutex_);
+  draw_when_due();
+}
+
+void ProgressBar::draw_when_due() {
   const double interval = terminal_ ? 0.1 : interval_s_;
   if (std::chrono::duration<double>(Clock::now() - drawn_).count() >= interval) draw(false);
 }
@@ -56,10 +72,11 @@ std::string ProgressBar::line() const {
   std::string text = fmt::format("{}/{} {}", done_, total_, unit_);
   if (fresh > 0 && elapsed > 0) {
     const double rate = fresh / elapsed;
-    text += rate >= 1 ? fmt::format(", {:.1f}/s", rate) : fmt::format(", {:.1f}/min", rate * 60);
+    text += fmt::format(", {:.0f}/h", rate * 3600);
     text += done_ < total_ ? ", " + duration_text(static_cast<double>(total_ - done_) / rate) + " left"
                            : ", " + duration_text(elapsed);
   }
+  if (running_ > 0) text += fmt::format(", {} running", running_);
   if (failed_ > 0) text += fmt::format(", {} failed", failed_);
   return text;
 }

@@ -17,6 +17,8 @@ class ProgressBar final : public Progress {
       : stream_(stream), terminal_(terminal), interval_s_(interval_s) {}
   void begin(const std::string& phase, const std::string& unit, std::int64_t total,
              std::int64_t done) override;
+  void start() override;
+  void refresh() override;
   void advance(bool ok) override;
   void note(const std::string& text) override;
   void end() override;
@@ -24,6 +26,7 @@ class ProgressBar final : public Progress {
  private:
   using Clock = std::chrono::steady_clock;
   void draw(bool last);
+  void draw_when_due();
   std::string line() const;
 
   std::FILE* stream_;
@@ -31,7 +34,7 @@ class ProgressBar final : public Progress {
   double interval_s_;
   std::mutex mutex_;
   std::string phase_, unit_;
-  std::int64_t total_ = 0, done_before_ = 0, done_ = 0, failed_ = 0;
+  std::int64_t total_ = 0, done_before_ = 0, done_ = 0, running_ = 0, failed_ = 0;
   Clock::time_point start_, drawn_;
   bool active_ = false;
 };

@@ -20,21 +20,22 @@ void add_train(CLI::App& app, Context& context) {
   verb->add_option("SPEC", arguments->spec, "spec file, or the name of a shipped one")->required();
   verb->add_option("--out", arguments->out, "folder of the zoo")->required();
   verb->add_flag("--dry-run", arguments->dry_run,
-                 "only say how many models there are and how many are trained");
+                 "write nothing; say how many models, groups of equal cost, hours and bytes there are to go");
   arguments->zoo.add_to(*verb, true);
   verb->footer(
       "Examples:\n"
       "  gapbench train my-zoo.json --out zoo --dry-run\n"
       "  gapbench train my-zoo.json --out zoo --shard 3/16");
   verb->callback([&context, arguments] {
-    Zoo zoo = Zoo::create(load_spec(arguments->spec), arguments->spec, arguments->out,
-                          arguments->zoo.options(context));
+    ZooOptions options = arguments->zoo.options(context);
+    options.dry_run = arguments->dry_run;
+    Zoo zoo = Zoo::create(load_spec(arguments->spec), arguments->spec, arguments->out, options);
     if (arguments->dry_run) {
-      std::int64_t trained = 0;
-      const auto mine = zoo.shard_models();
-      for (const ModelSpec& m : mine) trained += zoo.store().is_trained(m.id);
-      fmt::print("models {}\ntrained {}\nmissing {}\n", mine.size(), trained,
-                 static_cast<std::int64_t>(mine.size()) - trained);
+      const TrainingPlan plan = plan_training(zoo);
+      fmt::print(
+          "models {}\ntrained {}\nmissing {}\ngroups {}\ntime at most {} on {} workers\ndisk {:.1f} MiB\n",
+          plan.models, plan.trained, plan.models - plan.trained, plan.groups, duration_text(plan.seconds),
+          zoo.workers(), plan.bytes / (1 << 20));
       return;
     }
     const StageSummary summary = train_zoo(zoo);

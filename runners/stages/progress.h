@@ -7,7 +7,7 @@
 
 namespace gapbench {
 
-/// Thread-safe. One phase at a time: begin, any number of advance and note, end.
+/// Thread-safe. One phase at a time: begin, any number of the others, end.
 class Progress {
  public:
   virtual ~Progress() = default;
@@ -15,6 +15,10 @@ class Progress {
   /// run.
   virtual void begin(const std::string& phase, const std::string& unit, std::int64_t total,
                      std::int64_t done) = 0;
+  /// One more item is under way.
+  virtual void start() = 0;
+  /// Something moved within an item.
+  virtual void refresh() = 0;
   /// One more item is finished, or broke.
   virtual void advance(bool ok = true) = 0;
   /// A sentence worth a line of its own.

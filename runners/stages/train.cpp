@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include "runners/stages/zoo.h"
+#include "zoo/engine/estimate.h"
 #include "zoo/engine/executor.h"
 #include "zoo/engine/model_files.h"
 
@@ -32,6 +33,12 @@ StageSummary train_zoo(Zoo& zoo) {
   events.save_checkpoint = [&](const ModelSpec& m, const Architecture& a, const TrainState& state) {
     save_checkpoint(store, m, a, state);
   };
+  events.started = [&](const ModelSpec&) {
+    if (progress != nullptr) progress->start();
+  };
+  events.epoch_finished = [&](const ModelSpec&, const EpochRecord&) {
+    if (progress != nullptr) progress->refresh();
+  };
   events.finished = [&](const ModelSpec& m, const Architecture& a, const TrainedModel& trained,
                         double seconds) {
     save_trained(store, m, a, trained, seconds);
@@ -57,6 +64,24 @@ StageSummary train_zoo(Zoo& zoo) {
   summary.interrupted = summary.earlier + summary.fresh + summary.failed < summary.total;
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return summary;
+}
+
+TrainingPlan plan_training(Zoo& zoo) {
+  TrainingPlan plan;
+  std::vector<ModelSpec> missing;
+  for (ModelSpec& m : zoo.shard_models()) {
+    ++plan.models;
+    if (zoo.store().is_trained(m.id))
+      ++plan.trained;
+    else
+      missing.push_back(std::move(m));
+  }
+  const TrainingEstimate estimate =
+      estimate_training(missing, zoo.data(), executor_choice(zoo.options().executor));
+  plan.groups = estimate.groups;
+  plan.seconds = estimate.thread_seconds / zoo.workers();
+  plan.bytes = estimate.bytes;
+  return plan;
 }
 
 }  // namespace gapbench

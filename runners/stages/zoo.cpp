@@ -42,7 +42,10 @@ Shard Shard::parse(const std::string& text) {
 }
 
 Zoo::Zoo(ZooSpec spec, std::vector<ModelSpec> models, const fs::path& root, ZooOptions options)
-    : spec_(std::move(spec)), models_(std::move(models)), store_(root), options_(std::move(options)) {}
+    : spec_(std::move(spec)),
+      models_(std::move(models)),
+      store_(root, !options.dry_run),
+      options_(std::move(options)) {}
 Zoo::~Zoo() = default;
 Zoo::Zoo(Zoo&&) noexcept = default;
 
@@ -93,7 +96,7 @@ Zoo Zoo::create(const ZooSpec& spec_in, const fs::path& spec_file, const fs::pat
                                    {"spec", zoo.spec_.source},
                                    {"data_dir", zoo.spec_.data_dir.string()},
                                    {"models", list}};
-  write_file_atomically(file, record.dump(1) + "\n");
+  if (!zoo.options_.dry_run) write_file_atomically(file, record.dump(1) + "\n");
   zoo.data_ = std::move(data);
   return zoo;
 }

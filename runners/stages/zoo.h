@@ -33,6 +33,7 @@ struct ZooOptions {
   double checkpoint_interval_s = 30;     ///< of a model that is training
   std::string executor = "auto";         ///< see executor.h; for tests
   std::string command;                   ///< as typed, for the record
+  bool dry_run = false;                  ///< Zoo::create writes nothing
 };
 
 struct StageSummary {
@@ -79,6 +80,15 @@ class Zoo {
 
 /// Trains what has no result yet.
 StageSummary train_zoo(Zoo& zoo);
+
+/// What train_zoo would do.
+struct TrainingPlan {
+  std::int64_t models = 0, trained = 0;  ///< of this call's shard
+  std::int64_t groups = 0;               ///< of missing models that cost the same a step
+  double seconds = 0;                    ///< with this call's workers, at most
+  double bytes = 0;                      ///< of disk that the missing models will take
+};
+TrainingPlan plan_training(Zoo& zoo);
 
 /// Computes the measures (patterns; empty = all) that a trained model has no cell for, or one of an older
 /// revision. Models without a result and diverged ones are left out. Items of the summary are models.

@@ -237,8 +237,13 @@ def test_list_describe_and_dry_run(folder):
     assert "pbc" in gapbench("describe", "pbc").stdout
     assert json.loads(gapbench("describe", "digits").stdout)["name"] == "digits"
     assert "did you mean 'wc-paper'" in gapbench("describe", "wc-papper", code=2).stderr
-    out = gapbench("train", spec(folder), "--out", folder / "zoo", "--dry-run").stdout
-    assert out == "models 8\ntrained 0\nmissing 8\n", out
+    plan = dict(line.split(" ", 1) for line in gapbench("train", spec(folder), "--out", folder / "zoo", "--dry-run", "--workers", 2).stdout.splitlines())
+    assert not (folder / "zoo").exists(), "a dry run writes nothing"
+    assert (plan["models"], plan["trained"], plan["missing"], plan["groups"]) == ("8", "0", "8", "2"), plan
+    assert "on 2 workers" in plan["time"] and float(plan["disk"].split()[0]) > 0, plan
+    gapbench("train", spec(folder), "--out", folder / "zoo")
+    taken = sum(p.stat().st_size for p in (folder / "zoo/models").rglob("*") if p.is_file()) / 2**20
+    assert 0.3 < float(plan["disk"].split()[0]) / taken < 3, (plan, taken)
     for verb in ("demo", "run", "train", "measure", "rank", "report", "list", "describe", "data"):
         assert "Example" in gapbench(verb, "--help").stdout, verb
 

@@ -21,8 +21,8 @@ void make_folder(const fs::path& path) {
 
 }  // namespace
 
-ModelStore::ModelStore(fs::path root) : root_(std::move(root)) {
-  make_folder(root_ / "models");
+ModelStore::ModelStore(fs::path root, bool make_folders) : root_(std::move(root)) {
+  if (make_folders) make_folder(root_ / "models");
 }
 
 bool ModelStore::is_trained(const std::string& id) const {

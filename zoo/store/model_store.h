@@ -16,8 +16,8 @@ namespace gapbench {
 
 class ModelStore {
  public:
-  /// Makes <root>/models. Throws InputError where that cannot be written to.
-  explicit ModelStore(std::filesystem::path root);
+  /// Makes <root>/models unless told not to. Throws InputError where that cannot be written to.
+  explicit ModelStore(std::filesystem::path root, bool make_folders = true);
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path dir(const std::string& id) const { return root_ / "models" / id; }

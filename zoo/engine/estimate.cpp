@@ -1,0 +1,100 @@
+#include "zoo/engine/estimate.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <vector>
+
+#include "measures/api/error.h"
+
+namespace gapbench {
+
+namespace {
+
+constexpr std::size_t measured_groups = 8;
+constexpr double seconds_a_group = 0.06;
+constexpr double bytes_of_small_files = 6000;  // spec, result, history, timing
+
+struct Group {
+  ModelSpec model;        // one of its members
+  double step_flops = 0;  // forward and backward
+  double steps = 0;       // of all members together
+};
+
+std::int64_t samples_of(const ModelSpec& m, const TrainingDataCache& data) {
+  return m.hp.train_size > 0 ? m.hp.train_size : data.dataset().train.count;
+}
+
+double step_seconds(const ModelSpec& model, TrainingDataCache& cache, ExecutorChoice choice) {
+  using Clock = std::chrono::steady_clock;
+  const auto architecture = make_architecture(model.hp, cache.shape());
+  const auto data = cache.get(model.hp, architecture->channels_last());
+  const auto network = make_network(*architecture, cache.shape(), choice);
+  import_arrays(*network, initial_values(*architecture, model.id, model.hp.init_scale));
+  const std::int64_t n = std::min(model.hp.batch_size, data->train.count);
+  std::vector<float> targets(static_cast<std::size_t>(n * cache.shape().classes), 0.0f);
+  for (std::int64_t i = 0; i < n; ++i) targets[static_cast<std::size_t>(i * cache.shape().classes)] = 1;
+  double elapsed = 0;
+  std::int64_t steps = -1;  // the first fills caches
+  Clock::time_point start = Clock::now();
+  while (elapsed < seconds_a_group || steps < 1) {
+    network->loss_and_gradients(data->train.images.data(), targets.data(), n, {.step = steps + 2});
+    if (++steps == 0) start = Clock::now();
+    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  return elapsed / static_cast<double>(steps);
+}
+
+}  // namespace
+
+TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDataCache& data,
+                                   ExecutorChoice choice) {
+  TrainingEstimate estimate;
+  std::map<std::string, Group> groups;
+  for (const ModelSpec& m : models) {
+    std::unique_ptr<Architecture> a;
+    try {
+      a = make_architecture(m.hp, data.shape());
+    } catch (const InputError&) {  // a network that does not fit fails at once when it is trained
+      continue;
+    }
+    std::string key = std::to_string(m.hp.batch_size) + a->network();
+    for (const ArraySpec& array : a->arrays())
+      for (const std::int64_t extent : array.shape) key += " " + std::to_string(extent);
+    const std::int64_t n = samples_of(m, data), batches = (n + m.hp.batch_size - 1) / m.hp.batch_size;
+    double steps = static_cast<double>(batches) * static_cast<double>(m.hp.max_epochs);
+    if (m.hp.max_steps > 0) steps = std::min(steps, static_cast<double>(m.hp.max_steps + batches));
+    Group& group =
+        groups.try_emplace(key, Group{m, 3 * a->flops() * static_cast<double>(std::min(m.hp.batch_size, n))})
+            .first->second;
+    group.steps += steps * (m.hp.sam_radius > 0 ? 2 : 1);
+    estimate.bytes += 2 * 4 * static_cast<double>(a->parameter_count()) + bytes_of_small_files;
+  }
+  estimate.groups = static_cast<std::int64_t>(groups.size());
+
+  std::vector<const Group*> by_cost;
+  for (const auto& [key, group] : groups) by_cost.push_back(&group);
+  std::sort(by_cost.begin(), by_cost.end(), [](const Group* a, const Group* b) {
+    return a->step_flops * a->steps > b->step_flops * b->steps;
+  });
+  at::set_num_threads(1);
+  double seconds = 0, flops = 0;
+  for (std::size_t g = 0; g < by_cost.size(); ++g) {
+    const Group& group = *by_cost[g];
+    const double work = group.step_flops * group.steps;
+    if (g < measured_groups) {
+      const double cost = step_seconds(group.model, data, choice) * group.steps;
+      seconds += cost;
+      flops += work;
+      estimate.thread_seconds += cost;
+    } else {
+      estimate.thread_seconds += work * seconds / flops;
+    }
+  }
+  estimate.thread_seconds *= 4.0 / 3;
+  return estimate;
+}
+
+}  // namespace gapbench

@@ -1,0 +1,25 @@
+// What a zoo will cost, before it is trained.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "zoo/engine/executor.h"
+
+namespace gapbench {
+
+struct TrainingEstimate {
+  std::int64_t groups = 0;    ///< of models with the same arrays and batch size, which cost the same a step
+  double thread_seconds = 0;  ///< of one core, at most: every model trains to its cap
+  double bytes = 0;           ///< of the finished models' files
+};
+
+// Formula   per group: seconds of a step, measured for the most expensive groups, for the others in proportion to the
+//           arithmetic of a step; times steps and epochs; a third more for evaluation, which is one forward pass beside each
+//           three-fold training pass.
+// Error     the machine's other load, and models that reach their target before their cap.
+// Cost      at most about a second.
+TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDataCache& data,
+                                   ExecutorChoice choice);
+
+}  // namespace gapbench
