@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "measures/api/error.h"
+#include "measures/api/suggest.h"
 #include "runners/cli/context.h"
 #include "runners/stages/version.h"
 
@@ -115,6 +117,14 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    char** const verb = std::find_if(argv + 1, argv + argc, [](const char* a) { return *a != '-'; });
+    if (e.get_exit_code() != 0 && app.get_subcommands().empty() && verb != argv + argc) {
+      std::vector<std::string> verbs;
+      for (const CLI::App* v : app.get_subcommands([](const CLI::App*) { return true; }))
+        verbs.push_back(v->get_name());
+      fmt::print(stderr, "gapbench: there is no verb '{}'{}\n", *verb, suggestion(*verb, verbs));
+      return 1;
+    }
     return app.exit(e) == 0 ? 0 : 1;
   } catch (const Error& e) {
     fmt::print(stderr, "gapbench: {}\n", e.what());

@@ -212,7 +212,7 @@ def test_wrong_input_is_named(folder):
     (folder / "file").write_text("")
     assert "cannot make the folder" in gapbench("run", spec(folder), "--out", folder / "file", code=2).stderr
     assert gapbench("run", code=1).stderr
-    assert gapbench("frobnicate", code=1).stderr
+    assert "no verb 'lst'; did you mean 'list'?" in gapbench("lst", code=1).stderr
     assert "--shard 9/3" in gapbench("train", spec(folder), "--out", folder / "zoo", "--shard", "9/3", code=1).stderr
 
 
