@@ -43,13 +43,13 @@ void ZooArguments::add_to(CLI::App& verb, bool trains) {
   verb.add_option("--data-dir", data_dir,
                   "folder with the data files (default: the spec's, $GAPBENCH_DATA_DIR, ./data)");
   verb.add_option("--workers", workers, "threads, each with one network (default: one a core)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 4096));
   verb.add_option("--shard", shard,
                   "work on the I-th of N equal parts of the models, for several machines: I/N");
   if (!trains) return;
   verb.add_option("--checkpoint-every", checkpoint_s,
                   "seconds between checkpoints of a training network (default 30)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   verb.add_option("--executor", executor,
                   "auto, general or fast; for tests: the engine chooses, the numbers agree")
       ->check(CLI::IsMember({"auto", "general", "fast"}));

@@ -213,6 +213,7 @@ def test_wrong_input_is_named(folder):
     assert "cannot make the folder" in gapbench("run", spec(folder), "--out", folder / "file", code=2).stderr
     assert gapbench("run", code=1).stderr
     assert "no verb 'lst'; did you mean 'list'?" in gapbench("lst", code=1).stderr
+    assert "not in range 1 to 4096" in gapbench("run", spec(folder), "--out", folder / "zoo", "--workers", 0, code=1).stderr
     assert "--shard 9/3" in gapbench("train", spec(folder), "--out", folder / "zoo", "--shard", "9/3", code=1).stderr
 
 
