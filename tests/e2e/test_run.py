@@ -204,7 +204,9 @@ def test_wrong_input_is_named(folder):
     assert "did you mean 'digits'?" in message(data={"name": "digts"})
     err = message(data={"name": "mnist", "dir": str(folder / "nowhere")})
     assert "gapbench data fetch mnist" in err and "nowhere" in err, err
+    assert not (folder / "zoo").exists()
     assert "did you mean 'wc-paper'?" in message(measures=["wc-papr"])
+    assert not (folder / "zoo").exists(), "nothing is trained before the patterns are checked"
     (folder / "spec.json").write_text('{"data": {"name": "digits"')
     assert "not valid JSON" in gapbench("run", folder / "spec.json", "--out", folder / "zoo", code=2).stderr
     assert "no spec file digitz" in gapbench("run", "digitz", "--out", folder / "zoo", code=2).stderr
