@@ -238,6 +238,9 @@ def test_list_describe_and_dry_run(folder):
     for wanted in ("wc-paper", "wc-notebook", "wc-excess", "wc-g", "wc-kl", "pb-notebook", "pbc", "pbc-kl"):
         assert wanted in ids
     assert "pbc" in gapbench("describe", "pbc").stdout
+    assert "allowed   > 0 and <= 1000\n" in gapbench("describe", "lr").stdout
+    assert "allowed   >= 1 and <= 1000000\n" in gapbench("describe", "widths").stdout
+    assert "allowed" not in gapbench("describe", "standardise").stdout
     assert json.loads(gapbench("describe", "digits").stdout)["name"] == "digits"
     assert "did you mean 'wc-paper'" in gapbench("describe", "wc-papper", code=2).stderr
     out = gapbench("train", spec(folder), "--out", folder / "zoo", "--dry-run").stdout
