@@ -95,6 +95,8 @@ def test_rank_options_apply_to_a_zoo_and_a_zoo_that_did_not_converge_is_ranked_w
     ranking = json.loads((zoo / "ranking.json").read_text())
     assert ranking["population"]["models"] == 8 and ranking["bootstrap"]["resamples"] == 50
     assert any("No model both converged" in note for note in ranking["notes"])
+    with_prefix = gapbench("rank", zoo, "--measures", "complexity.wc-*", "--format", "csv").stdout
+    assert gapbench("rank", zoo, "--measures", "wc-*", "--format", "csv").stdout == with_prefix
     gapbench("rank", zoo, "--resamples", 20, "--measures", "complexity.wc-*")
     ranking = json.loads((zoo / "ranking.json").read_text())
     assert ranking["bootstrap"]["resamples"] == 20
