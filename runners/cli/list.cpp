@@ -167,6 +167,8 @@ void describe(const std::string& name) {
     if (h.name == name) {
       fmt::print("{} (hyper-parameter)\n\n  {}\n  default   {}\n", h.name, h.help, h.default_value.dump());
       if (!h.choices.empty()) fmt::print("  choices   {}\n", fmt::join(h.choices, ", "));
+      if (h.minimum < h.maximum)
+        fmt::print("  allowed   {} {} and <= {}\n", h.minimum_excluded ? ">" : ">=", h.minimum, h.maximum);
       return;
     }
     names.emplace_back(h.name);

@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "measures/api/error.h"
+#include "measures/api/suggest.h"
 #include "runners/cli/context.h"
 #include "runners/stages/version.h"
 
@@ -41,13 +43,13 @@ void ZooArguments::add_to(CLI::App& verb, bool trains) {
   verb.add_option("--data-dir", data_dir,
                   "folder with the data files (default: the spec's, $GAPBENCH_DATA_DIR, ./data)");
   verb.add_option("--workers", workers, "threads, each with one network (default: one a core)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 4096));
   verb.add_option("--shard", shard,
                   "work on the I-th of N equal parts of the models, for several machines: I/N");
   if (!trains) return;
   verb.add_option("--checkpoint-every", checkpoint_s,
                   "seconds between checkpoints of a training network (default 30)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   verb.add_option("--executor", executor,
                   "auto, general or fast; for tests: the engine chooses, the numbers agree")
       ->check(CLI::IsMember({"auto", "general", "fast"}));
@@ -115,6 +117,14 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
+    char** const verb = std::find_if(argv + 1, argv + argc, [](const char* a) { return *a != '-'; });
+    if (e.get_exit_code() != 0 && app.get_subcommands().empty() && verb != argv + argc) {
+      std::vector<std::string> verbs;
+      for (const CLI::App* v : app.get_subcommands([](const CLI::App*) { return true; }))
+        verbs.push_back(v->get_name());
+      fmt::print(stderr, "gapbench: there is no verb '{}'{}\n", *verb, suggestion(*verb, verbs));
+      return 1;
+    }
     return app.exit(e) == 0 ? 0 : 1;
   } catch (const Error& e) {
     fmt::print(stderr, "gapbench: {}\n", e.what());

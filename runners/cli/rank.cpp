@@ -102,7 +102,7 @@ void add_rank(CLI::App& app, Context& context) {
   verb->add_option("--axes", a->options.axes,
                    "patterns of the hyper-parameters' columns (default 'hp.*'); none is fine");
   verb->add_option("--measures", a->options.measures,
-                   "patterns of the measures' columns (default 'complexity.*')");
+                   "patterns of the measures' columns, 'complexity.' may be left out (default: all of these)");
   verb->add_option("--config", a->options.configuration,
                    "column that tells configurations apart (default experiment_id; else each row is one)");
   verb->add_option("--seed", a->options.seed, "column of the seed (default repeat_id)");

@@ -80,7 +80,8 @@ std::vector<std::string> find_measures(const Table& table, const RankOptions& op
                                        const std::vector<Gap>& gaps) {
   std::vector<std::string> columns;
   for (const std::string& pattern : options.measures) {
-    const auto found = table.matching(pattern);
+    auto found = table.matching(pattern);
+    if (found.empty()) found = table.matching("complexity." + pattern);  // an id, as other verbs take it
     if (found.empty())
       throw InputError(table.source() + ": no column matches the measure pattern '" + pattern + "'" +
                        suggestion(pattern, table.columns()));

@@ -20,7 +20,8 @@ struct RankOptions {
   std::string title = "ranking";
   std::vector<std::string> gaps;  ///< columns; empty: gen.gap and gen.gap_loss, as far as they are there
   std::vector<std::string> axes = {"hp.*"};  ///< column patterns; one that matches nothing is passed over
-  std::vector<std::string> measures = {"complexity.*"};  ///< column patterns; each must match a column
+  /// column patterns, with or without "complexity."; each must match a column
+  std::vector<std::string> measures = {"complexity.*"};
   std::string configuration;         ///< column; empty: experiment_id if there, else each row by itself
   std::string seed;                  ///< column; empty: repeat_id if there
   std::string model;                 ///< column; empty: model_id if there, else "row <n>"

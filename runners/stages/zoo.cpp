@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "measures/api/error.h"
+#include "measures/api/registry.h"
 #include "zoo/store/atomic_file.h"
 #include "zoo/training/training_data.h"
 
@@ -64,6 +65,7 @@ std::vector<ModelSpec> Zoo::shard_models() const {
 
 Zoo Zoo::create(const ZooSpec& spec_in, const fs::path& spec_file, const fs::path& out, ZooOptions options) {
   ZooSpec spec = spec_in;
+  all_measures().select(spec.measures);  // a misspelt pattern is said now, not after hours of training
   if (spec.data_dir.is_relative() && !spec.data_dir.empty())
     spec.data_dir = spec_file.parent_path() / spec.data_dir;
   auto data = std::make_unique<TrainingDataCache>(

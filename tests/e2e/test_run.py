@@ -95,6 +95,8 @@ def test_rank_options_apply_to_a_zoo_and_a_zoo_that_did_not_converge_is_ranked_w
     ranking = json.loads((zoo / "ranking.json").read_text())
     assert ranking["population"]["models"] == 8 and ranking["bootstrap"]["resamples"] == 50
     assert any("No model both converged" in note for note in ranking["notes"])
+    with_prefix = gapbench("rank", zoo, "--measures", "complexity.wc-*", "--format", "csv").stdout
+    assert gapbench("rank", zoo, "--measures", "wc-*", "--format", "csv").stdout == with_prefix
     gapbench("rank", zoo, "--resamples", 20, "--measures", "complexity.wc-*")
     ranking = json.loads((zoo / "ranking.json").read_text())
     assert ranking["bootstrap"]["resamples"] == 20
@@ -204,7 +206,9 @@ def test_wrong_input_is_named(folder):
     assert "did you mean 'digits'?" in message(data={"name": "digts"})
     err = message(data={"name": "mnist", "dir": str(folder / "nowhere")})
     assert "gapbench data fetch mnist" in err and "nowhere" in err, err
+    assert not (folder / "zoo").exists()
     assert "did you mean 'wc-paper'?" in message(measures=["wc-papr"])
+    assert not (folder / "zoo").exists(), "nothing is trained before the patterns are checked"
     (folder / "spec.json").write_text('{"data": {"name": "digits"')
     assert "not valid JSON" in gapbench("run", folder / "spec.json", "--out", folder / "zoo", code=2).stderr
     assert "no spec file digitz" in gapbench("run", "digitz", "--out", folder / "zoo", code=2).stderr
@@ -212,7 +216,8 @@ def test_wrong_input_is_named(folder):
     (folder / "file").write_text("")
     assert "cannot make the folder" in gapbench("run", spec(folder), "--out", folder / "file", code=2).stderr
     assert gapbench("run", code=1).stderr
-    assert gapbench("frobnicate", code=1).stderr
+    assert "no verb 'lst'; did you mean 'list'?" in gapbench("lst", code=1).stderr
+    assert "not in range 1 to 4096" in gapbench("run", spec(folder), "--out", folder / "zoo", "--workers", 0, code=1).stderr
     assert "--shard 9/3" in gapbench("train", spec(folder), "--out", folder / "zoo", "--shard", "9/3", code=1).stderr
 
 
@@ -235,6 +240,9 @@ def test_list_describe_and_dry_run(folder):
     for wanted in ("wc-paper", "wc-notebook", "wc-excess", "wc-g", "wc-kl", "pb-notebook", "pbc", "pbc-kl"):
         assert wanted in ids
     assert "pbc" in gapbench("describe", "pbc").stdout
+    assert "allowed   > 0 and <= 1000\n" in gapbench("describe", "lr").stdout
+    assert "allowed   >= 1 and <= 1000000\n" in gapbench("describe", "widths").stdout
+    assert "allowed" not in gapbench("describe", "standardise").stdout
     assert json.loads(gapbench("describe", "digits").stdout)["name"] == "digits"
     assert "did you mean 'wc-paper'" in gapbench("describe", "wc-papper", code=2).stderr
     plan = dict(line.split(" ", 1) for line in gapbench("train", spec(folder), "--out", folder / "zoo", "--dry-run", "--workers", 2).stdout.splitlines())
