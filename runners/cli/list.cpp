@@ -1,6 +1,7 @@
 // gapbench list and gapbench describe: what there is, and what one thing is.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 
@@ -30,6 +31,18 @@ json needs_json(unsigned needs) {
   for (const auto& [bit, name] : names)
     if ((needs & bit) != 0) list.push_back(name);
   return list;
+}
+
+std::string needs_text(unsigned needs) {
+  std::string text;
+  for (const json& n : needs_json(needs)) text += (text.empty() ? "" : ", ") + n.get<std::string>();
+  return text;
+}
+
+const char* sign_words(Sign sign) {
+  return sign == Sign::plus    ? "a larger value is to go with a larger gap"
+         : sign == Sign::minus ? "a larger value is to go with a smaller gap"
+                               : "no direction is claimed";
 }
 
 json measure_json(const MeasureInfo& m) {
@@ -128,11 +141,50 @@ void print_table(const json& rows, const std::vector<const char*>& columns) {
   for (const json& row : rows) print_row([&](std::size_t c) { return cell_text(row.at(columns[c])); });
 }
 
+// docs/measures.md. Formulas stand in fences, where Markdown leaves their backslashes and underscores alone.
+void print_measures_markdown() {
+  const std::vector<Measure>& measures = all_measures().all();
+  std::vector<std::string_view> families;
+  for (const Measure& m : measures)
+    if (std::find(families.begin(), families.end(), m.info.family) == families.end())
+      families.push_back(m.info.family);
+  fmt::print(
+      "# Measures\n\n"
+      "Generated from the program; do not edit by hand. To make it again: "
+      "`gapbench list measures --format md > docs/measures.md`.\n\n"
+      "{} measures in {} families. Symbols: [notation.md](notation.md). A measure of your own: "
+      "[adding-a-measure.md](adding-a-measure.md).\n\n"
+      "| id | family | sign | name |\n|---|---|:---:|---|\n",
+      measures.size(), families.size());
+  for (const std::string_view family : families)
+    for (const Measure& m : measures)
+      if (m.info.family == family)
+        fmt::print("| [{0}](#{0}) | {1} | {2} | {3} |\n", m.info.id, family, sign_text(m.info.sign), m.info.name);
+  for (const std::string_view family : families) {
+    fmt::print("\n## Family: {}\n", family);
+    for (const Measure& m : measures) {
+      const MeasureInfo& i = m.info;
+      if (i.family != family) continue;
+      fmt::print(
+          "\n### {}\n\n{}.\n\n```math\n{}\n```\n\n"
+          "* In words: `{}`\n* Source: {}\n* Sign: `{}`, {}\n* Needs: {}\n{}* Revision: {}\n",
+          i.id, i.name, i.latex, i.formula, i.source, sign_text(i.sign), sign_words(i.sign), needs_text(i.needs),
+          i.stochastic ? "* Stochastic: with a standard error\n" : "", i.revision);
+      if (!i.notes.empty()) fmt::print("* Pitfalls: {}\n", i.notes);
+    }
+  }
+}
+
 void list(const std::string& what, const std::string& format) {
   std::vector<std::string_view> names;
   for (const Listing& l : listings()) {
     names.push_back(l.name);
     if (what != l.name) continue;
+    if (format == "md") {
+      if (what != "measures")
+        throw UsageError("--format md is for measures only; list " + what + " as table or json");
+      return print_measures_markdown();
+    }
     const json rows = l.rows();
     if (format == "json")
       fmt::print("{}\n", rows.dump(2));
@@ -144,16 +196,11 @@ void list(const std::string& what, const std::string& format) {
 }
 
 void describe_measure(const MeasureInfo& m) {
-  std::string needs;
-  for (const json& n : needs_json(m.needs)) needs += (needs.empty() ? "" : ", ") + n.get<std::string>();
   fmt::print(
       "{} - {}\n\n  formula   {}\n  latex     {}\n  family    {}\n  sign      {} ({})\n  needs     {}\n  "
       "source    {}\n  revision  {}\n",
       m.id, m.name, m.formula, m.latex, m.family, sign_text(m.sign),
-      m.sign == Sign::plus    ? "a larger value is to go with a larger gap"
-      : m.sign == Sign::minus ? "a larger value is to go with a smaller gap"
-                              : "no direction is claimed",
-      needs, m.source, m.revision);
+      sign_words(m.sign), needs_text(m.needs), m.source, m.revision);
   if (!m.notes.empty()) fmt::print("  notes     {}\n", m.notes);
 }
 
@@ -192,7 +239,8 @@ void add_list(CLI::App& app, Context&) {
   auto arguments = std::make_shared<Arguments>();
   CLI::App* verb = app.add_subcommand("list", "List measures, hyperparameters, datasets or specs");
   verb->add_option("WHAT", arguments->what, "measures (default), hyperparameters, datasets, specs");
-  verb->add_option("--format", arguments->format, "table or json")->check(CLI::IsMember({"table", "json"}));
+  verb->add_option("--format", arguments->format, "table or json; md: the page of all measures")
+      ->check(CLI::IsMember({"table", "json", "md"}));
   verb->footer(
       "Examples:\n  gapbench list\n  gapbench list hyperparameters\n  gapbench list measures --format json");
   verb->callback([arguments] { list(arguments->what, arguments->format); });
