@@ -22,8 +22,9 @@ __host__ __device__ std::int64_t tiles_above(std::int64_t rows) {
   return tiles_across(rows) * (tiles_across(rows) + 1) / 2;
 }
 
-// inverse[b * rows + i] = 1 / |w_i|, 0 for a zero row, NaN for one that is not finite
-__global__ void inverse_norms(RowBatches in, float* inverse) {
+// inverse[b * rows + i]: two factors whose product is 1 / |w_i|, which alone leaves float32 for rows of denormal or
+// huge numbers; the first is a power of two. Zeros for a zero row, NaN for one that is not finite.
+__global__ void inverse_norms(RowBatches in, float2* inverse) {
   const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   const int lane = threadIdx.x % 32;
   if (row >= in.batches * in.rows) return;
@@ -32,8 +33,16 @@ __global__ void inverse_norms(RowBatches in, float* inverse) {
   for (std::int64_t k = lane; k < in.length; k += 32)
     sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
   for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-  if (lane == 0)
-    inverse[row] = sum == 0 ? 0.0f : isfinite(sum) ? static_cast<float>(1 / sqrt(sum)) : nanf("");
+  if (lane != 0) return;
+  if (sum == 0 || !isfinite(sum)) {
+    const float same = sum == 0 ? 0.0f : nanf("");
+    inverse[row] = make_float2(same, same);
+    return;
+  }
+  int exponent;
+  const double mantissa = frexp(1 / sqrt(sum), &exponent);
+  const int half = exponent / 2;
+  inverse[row] = make_float2(ldexpf(1.0f, half), static_cast<float>(ldexp(mantissa, exponent - half)));
 }
 
 // Row and column of the t-th tile on or above the diagonal, columns first: (0,0) (0,1) (1,1) (0,2) (1,2) (2,2) ...
@@ -44,23 +53,25 @@ __device__ void tile_position(std::int64_t t, std::int64_t& row, std::int64_t& c
   row = t - column * (column + 1) / 2;
 }
 
-__global__ void __launch_bounds__(threads) tile_sums(RowBatches in, const float* inverse, double* partial) {
+__global__ void __launch_bounds__(threads) tile_sums(RowBatches in, const float2* inverse, double* partial) {
   __shared__ float a[steps][tile + 4], b[steps][tile + 4];
   __shared__ double warp_sum[threads / 32];
   const std::int64_t batch = blockIdx.y;
   std::int64_t tile_row, tile_column;
   tile_position(blockIdx.x, tile_row, tile_column);
   const float* base = in.data + batch * in.batch_stride;
-  const float* scale = inverse + batch * in.rows;
+  const float2* scale = inverse + batch * in.rows;
+  const auto scaled = [&](std::int64_t r, std::int64_t k) {
+    return r < in.rows && k < in.length ? base[r * in.row_stride + k] * scale[r].x * scale[r].y : 0.0f;
+  };
   const int row = threadIdx.x / (tile / each) * each, column = threadIdx.x % (tile / each) * each;
   float product[each][each] = {};
   for (std::int64_t k0 = 0; k0 < in.length; k0 += steps) {
     for (int i = threadIdx.x; i < tile * steps; i += threads) {
       const int r = i / steps, k = i % steps;
-      const std::int64_t ra = tile_row * tile + r, rb = tile_column * tile + r, at = k0 + k;
       // a scaled row is a unit vector: values of any magnitude stay inside float32
-      a[k][r] = ra < in.rows && at < in.length ? base[ra * in.row_stride + at] * scale[ra] : 0.0f;
-      b[k][r] = rb < in.rows && at < in.length ? base[rb * in.row_stride + at] * scale[rb] : 0.0f;
+      a[k][r] = scaled(tile_row * tile + r, k0 + k);
+      b[k][r] = scaled(tile_column * tile + r, k0 + k);
     }
     __syncthreads();
 #pragma unroll
@@ -87,7 +98,7 @@ __global__ void __launch_bounds__(threads) tile_sums(RowBatches in, const float*
 }
 
 __global__ void __launch_bounds__(threads)
-    finish(RowBatches in, const float* inverse, const double* partial, CosineSum* out) {
+    finish(RowBatches in, const float2* inverse, const double* partial, CosineSum* out) {
   __shared__ double sums[threads];
   __shared__ int zeros[threads], bad[threads];
   const std::int64_t batch = blockIdx.x, count = tiles_above(in.rows);
@@ -95,7 +106,7 @@ __global__ void __launch_bounds__(threads)
   for (std::int64_t t = threadIdx.x; t < count; t += threads) sum += partial[batch * count + t];
   int zero = 0, broken = 0;
   for (std::int64_t i = threadIdx.x; i < in.rows; i += threads) {
-    const float s = inverse[batch * in.rows + i];
+    const float s = inverse[batch * in.rows + i].x;
     zero += s == 0;
     broken += isnan(s);
   }
@@ -125,17 +136,17 @@ std::size_t aligned(std::size_t bytes) {
 }  // namespace
 
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in) {
-  return aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float)) +
+  return aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float2)) +
          aligned(static_cast<std::size_t>(in.batches * tiles_above(in.rows)) * sizeof(double));
 }
 
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream) {
   if (in.batches == 0) return cudaSuccess;
   const auto s = static_cast<cudaStream_t>(stream);
-  float* inverse = static_cast<float*>(workspace);
+  float2* inverse = static_cast<float2*>(workspace);
   double* partial =
       reinterpret_cast<double*>(static_cast<char*>(workspace) +
-                                aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float)));
+                                aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float2)));
   constexpr std::int64_t largest_grid_y = 65535;  // more matrices than that go in several launches
   if (in.rows > 0) {
     const std::int64_t warps = in.batches * in.rows;

@@ -105,6 +105,16 @@ TEST_CASE("CUDA counts zero rows and reports rows that are not finite") {
   compare({values.data(), 2, 20, 20, 20, 400}, values);
 }
 
+TEST_CASE("CUDA keeps the angles of huge, tiny and denormal rows") {
+  skip_without_device();
+  for (const float scale : {1e30f, 1e-30f, 1e-39f}) {
+    auto values = random_values(30 * 40, 6);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (i / 40 % 2 == 0) values[i] *= scale;
+    compare({values.data(), 1, 30, 40, 40, 0}, values);
+  }
+}
+
 TEST_CASE("CUDA gives the same bits again") {
   skip_without_device();
   const auto values = random_values(300 * 100, 7);
