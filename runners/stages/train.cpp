@@ -39,6 +39,11 @@ StageSummary train_zoo(Zoo& zoo) {
   events.epoch_finished = [&](const ModelSpec&, const EpochRecord&) {
     if (progress != nullptr) progress->refresh();
   };
+  events.keep_epochs = zoo.spec().keep_epochs;
+  events.keep = [&](const ModelSpec& m, const Architecture& a, std::int64_t epoch,
+                    const std::vector<std::vector<float>>& arrays) {
+    save_epoch(store, m, a, epoch, arrays);
+  };
   events.finished = [&](const ModelSpec& m, const Architecture& a, const TrainedModel& trained,
                         double seconds) {
     save_trained(store, m, a, trained, seconds);

@@ -232,6 +232,24 @@ def test_what_changes_data_and_targets(folder):
     compare(folder, "flip-crop", {"augmentation": "flip-crop", "network": "cnn", "width": 6})
 
 
+def test_kept_epochs_are_those_of_a_shorter_run(folder):
+    hp = {**SMALL, "max_epochs": 4}
+    spec = write_spec(folder, fixed=hp, keep_epochs=[1, 3, 9])
+    gapbench("train", spec, "--out", folder / "long")
+    (m,) = models_of(folder / "long")
+    where = folder / "long/models" / m["id"]
+    assert {p.name for p in where.glob("epoch-*")} == {"epoch-1.safetensors", "epoch-3.safetensors"}
+    model = load(where, "init")
+    m["hp"]["max_epochs"] = 3
+    train_in_python(m, model)
+    kept = load_file(where / "epoch-3.safetensors")
+    for name, theirs in model.state_dict().items():
+        assert (theirs - kept[name]).norm() < 1e-4 * theirs.norm() + 1e-6, name
+    # keeping epochs is no part of the model: the same id, the same final bits
+    gapbench("train", write_spec(folder, fixed=hp), "--out", folder / "plain")
+    assert (folder / "plain/models" / m["id"] / "final.safetensors").read_bytes() == (where / "final.safetensors").read_bytes()
+
+
 def test_initial_weights_scale(folder):
     a, b = ours(folder, "one", {})[1], ours(folder, "half", {"init_scale": 0.5})[1]
     one, half = load_file(a / "init.safetensors"), load_file(b / "init.safetensors")

@@ -108,6 +108,10 @@ class ThreadedExecutor final : public Executor {
           guard([&] { events.save_checkpoint(model, *architecture, state); });
           last_checkpoint = Clock::now();
         };
+      control.keep_epochs = events.keep_epochs;
+      control.keep = [&](std::int64_t epoch, const std::vector<std::vector<float>>& arrays) {
+        guard([&] { events.keep(model, *architecture, epoch, arrays); });
+      };
       if (events.epoch_finished)
         control.epoch_finished = [&](const EpochRecord& record) {
           guard([&] { events.epoch_finished(model, record); });

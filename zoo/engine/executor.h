@@ -21,6 +21,10 @@ struct ExecutorEvents {
   std::function<std::optional<TrainState>(const ModelSpec&, const Architecture&)> load_checkpoint;
   std::function<void(const ModelSpec&, const Architecture&, const TrainState&)> save_checkpoint;
   std::function<void(const ModelSpec&, const EpochRecord&)> epoch_finished;
+  std::vector<std::int64_t> keep_epochs;  ///< epochs whose weights go to `keep`
+  std::function<void(const ModelSpec&, const Architecture&, std::int64_t epoch,
+                     const std::vector<std::vector<float>>& arrays)>
+      keep;
   std::function<void(const ModelSpec&, const Architecture&, const TrainedModel&, double seconds)> finished;
   /// Training itself broke (out of memory, a network that does not fit): the run goes on with the next model.
   std::function<void(const ModelSpec&, const std::string& what)> failed;

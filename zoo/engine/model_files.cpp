@@ -89,6 +89,14 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   store.remove_leftovers(model.id);
 }
 
+void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
+                std::int64_t epoch, const std::vector<std::vector<float>>& arrays) {
+  const std::string name = "epoch-" + std::to_string(epoch);
+  store.write_json(model.id, "spec.json", model.to_json());  // makes the folder
+  write_safetensors(store.file(model.id, (name + ".safetensors").c_str()), named(architecture, arrays),
+                    metadata(model, name.c_str()));
+}
+
 void save_checkpoint(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
                      const TrainState& state) {
   std::vector<TensorToWrite> tensors = named(architecture, state.arrays);

@@ -15,6 +15,10 @@ namespace gapbench {
 void save_trained(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
                   const TrainedModel& trained, double seconds);
 
+/// Writes epoch-<n>.safetensors.
+void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
+                std::int64_t epoch, const std::vector<std::vector<float>>& arrays);
+
 void save_checkpoint(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
                      const TrainState& state);
 /// Nothing where there is no checkpoint.

@@ -33,8 +33,9 @@ nlohmann::json checked_hyperparameter(std::string_view name, const nlohmann::jso
 // The members of HyperParameters, each named as its hyper-parameter: what reading and writing go through.
 #define GAPBENCH_HYPERPARAMETERS(FIELD)                                                                     \
   FIELD(network)                                                                                            \
-  FIELD(depth) FIELD(width) FIELD(widths) FIELD(width_multiplier) FIELD(activation) FIELD(batch_norm)       \
-      FIELD(init_scale) FIELD(optimizer) FIELD(lr) FIELD(schedule) FIELD(warmup_epochs) FIELD(milestones)   \
+  FIELD(depth)                                                                                              \
+  FIELD(width) FIELD(widths) FIELD(width_multiplier) FIELD(activation) FIELD(batch_norm) FIELD(init_scale)  \
+      FIELD(optimizer) FIELD(lr) FIELD(schedule) FIELD(warmup_epochs) FIELD(milestones)                     \
           FIELD(schedule_factor) FIELD(momentum) FIELD(batch_size) FIELD(weight_decay) FIELD(dropout)       \
               FIELD(clip_norm) FIELD(sam_radius) FIELD(collision) FIELD(collision_coefficient)              \
                   FIELD(collision_mask_diagonal) FIELD(wcd) FIELD(wcd_form) FIELD(wcd_layers)               \

@@ -82,8 +82,9 @@ ZooSpec ZooSpec::parse(std::string_view text, const std::string& where) {
   } catch (const json::parse_error& e) {
     throw InputError(where + ": not valid JSON at byte " + std::to_string(e.byte) + ": " + e.what());
   }
-  static constexpr std::array<std::string_view, 10> keys = {
-      "$schema", "name", "description", "data", "fixed", "axes", "exclude", "seeds", "measures", "ranking"};
+  static constexpr std::array<std::string_view, 11> keys = {"$schema",  "name",        "description", "data",
+                                                            "fixed",    "axes",        "exclude",     "seeds",
+                                                            "measures", "keep_epochs", "ranking"};
   check_keys(root, keys, where);
   spec.name = text_at(root, "name", "zoo", where);
   spec.description = text_at(root, "description", "", where);
@@ -134,6 +135,14 @@ ZooSpec ZooSpec::parse(std::string_view text, const std::string& where) {
       if (!m.is_string()) throw InputError(where + ": measures: " + m.dump() + " is not a text");
       spec.measures.push_back(m);
     }
+  }
+  if (root.contains("keep_epochs")) {
+    const json& epochs = root["keep_epochs"];
+    const auto is_epoch = [](const json& e) { return e.is_number_unsigned() && e.get<std::uint64_t>() >= 1; };
+    if (!epochs.is_array() || !std::all_of(epochs.begin(), epochs.end(), is_epoch))
+      throw InputError(where + ": keep_epochs must be a list of epochs from 1 such as [1, 10], found " +
+                       epochs.dump());
+    spec.keep_epochs = epochs.get<std::vector<std::int64_t>>();
   }
   if (root.contains("ranking")) {
     const json& ranking = root["ranking"];

@@ -27,6 +27,8 @@ struct ZooSpec {
   std::vector<nlohmann::json> exclude;  ///< partial assignments; a configuration that matches one is left out
   std::vector<std::uint64_t> seeds;     ///< distinct
   std::vector<std::string> measures;    ///< patterns; empty = all
+  std::vector<std::int64_t>
+      keep_epochs;  ///< epochs whose weights are kept beside the final ones; never part of an id
   std::int64_t bootstrap_resamples = 1000;  ///< of the ranking
   double bootstrap_level = 0.95;
   nlohmann::ordered_json source;  ///< the file as read, for the record

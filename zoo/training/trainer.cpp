@@ -167,6 +167,8 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     if (!std::isfinite(loss_sum)) record.train.cross_entropy = loss_sum;
     state.history.push_back(record);
     if (control.epoch_finished) control.epoch_finished(record);
+    if (std::count(control.keep_epochs.begin(), control.keep_epochs.end(), epoch) > 0)
+      control.keep(epoch, export_arrays(network));
   }
   result.reason = *finished();
   capture();

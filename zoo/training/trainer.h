@@ -34,6 +34,8 @@ struct TrainControl {
   std::function<void(const TrainState&)>
       save_checkpoint;  ///< called when due, and before returning `interrupted`
   std::function<void(const EpochRecord&)> epoch_finished;
+  std::vector<std::int64_t> keep_epochs;  ///< epochs at whose end `keep` is given the arrays, row-major
+  std::function<void(std::int64_t epoch, const std::vector<std::vector<float>>& arrays)> keep;
 };
 
 /// Trains until the cross-entropy target, a cap, or divergence (a loss that is not finite, or a training
