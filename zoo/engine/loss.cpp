@@ -9,11 +9,13 @@ void add_losses(const float* logits, const std::int64_t* labels, std::int64_t n,
                 LossSum& sum) {
   for (std::int64_t i = 0; i < n; ++i, logits += classes) {
     const std::int64_t best = std::max_element(logits, logits + classes) - logits;
-    double exponentials = 0;
-    for (std::int64_t k = 0; k < classes; ++k)
-      exponentials += std::exp(static_cast<double>(logits[k]) - static_cast<double>(logits[best]));
+    double others = 0;  // beside the largest, whose exponential is 1: small losses keep their digits
+    for (std::int64_t k = 0; k < classes; ++k) {
+      const double difference = static_cast<double>(logits[k]) - static_cast<double>(logits[best]);
+      others += k == best ? difference : std::exp(difference);  // 0, or NaN for an infinite logit
+    }
     sum.cross_entropy +=
-        std::log(exponentials) + static_cast<double>(logits[best]) - static_cast<double>(logits[labels[i]]);
+        std::log1p(others) + (static_cast<double>(logits[best]) - static_cast<double>(logits[labels[i]]));
     sum.wrong += best != labels[i];
   }
 }

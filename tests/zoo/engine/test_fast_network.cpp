@@ -5,11 +5,16 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
 
+#include "measures/api/error.h"
 #include "measures/numerics/philox.h"
 #include "tests/support/catch.h"
 #include "zoo/data/aligned_vector.h"
+#include "zoo/engine/executor.h"
 #include "zoo/engine/fast/fast_network.h"
+#include "zoo/engine/fast/instruction_set.h"
 #include "zoo/engine/general_network.h"
 
 using namespace gapbench;
@@ -143,6 +148,11 @@ std::vector<float> row_major_gradient(TrainableNetwork& network, std::size_t i) 
 
 TEST_CASE("the fast network agrees with autograd in losses, gradients and running statistics") {
   at::set_num_threads(1);
+  const auto set =
+      GENERATE(fast::InstructionSet::generic, fast::InstructionSet::avx2, fast::InstructionSet::avx512);
+  if (set > fast::widest_instruction_set()) return;
+  fast::use_instruction_set(set);
+  CAPTURE(fast::to_string(set));
   for (const auto& [name, c] : cases())
     for (const std::int64_t n : {1, 7, 32, 150}) {
       CAPTURE(name, n);
@@ -179,4 +189,148 @@ TEST_CASE("the fast network agrees with autograd in losses, gradients and runnin
       CHECK(ours.cross_entropy == Approx(theirs.cross_entropy).epsilon(2e-6));
       CHECK(ours.error == theirs.error);
     }
+  fast::use_instruction_set(fast::widest_instruction_set());
+}
+
+TEST_CASE("gradients of the fast network agree with finite differences") {
+  for (const auto& [name, c] : cases()) {
+    CAPTURE(name);
+    const auto architecture = build(c);
+    const auto network = make_fast_network(*architecture, c.input);
+    auto values = random_arrays(*architecture);
+    const Batch batch(c.input, 24, true);
+    const StepContext context{.dropout_key = 7, .step = 3, .update_statistics = false};
+    const auto loss = [&](const std::vector<std::vector<float>>& at) {
+      import_arrays(*network, at);
+      return network->loss_and_gradients(batch.images.data(), batch.targets.data(), 24, context);
+    };
+    RandomStream random(17);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (!architecture->arrays()[i].trained) continue;
+      CAPTURE(architecture->arrays()[i].name);
+      loss(values);
+      const std::vector<float> g = row_major_gradient(*network, i);
+      // along the gradient and a random direction together: both sizes of component count
+      const double size = norm(g) + 1e-12;
+      std::vector<double> direction(g.size());
+      double length = 0, wanted = 0;
+      for (std::size_t k = 0; k < g.size(); ++k) {
+        direction[k] =
+            static_cast<double>(g[k]) / size + random.normal() / std::sqrt(static_cast<double>(g.size()));
+        length += direction[k] * direction[k];
+      }
+      // small enough that few units change sides of a kink, large enough for float32 losses
+      const double h = 2e-3 * (0.1 + norm(values[i])) / std::sqrt(length);
+      auto plus = values, minus = values;
+      for (std::size_t k = 0; k < g.size(); ++k) {
+        plus[i][k] += static_cast<float>(h * direction[k]);
+        minus[i][k] -= static_cast<float>(h * direction[k]);
+        wanted +=
+            static_cast<double>(g[k]) * (static_cast<double>(plus[i][k]) - static_cast<double>(minus[i][k]));
+      }
+      const double found = loss(plus) - loss(minus);
+      CHECK(std::abs(found - wanted) <= 0.05 * std::abs(wanted) + 2e-6);
+    }
+  }
+}
+
+TEST_CASE("what a network computes does not depend on what it computed before") {
+  for (const auto& [name, c] : cases()) {
+    CAPTURE(name);
+    const auto architecture = build(c);
+    const auto used = make_fast_network(*architecture, c.input),
+               fresh = make_fast_network(*architecture, c.input);
+    const auto values = random_arrays(*architecture);
+    const Batch large(c.input, 90, true, 5), small(c.input, 6, false, 6);
+    const StepContext context{.dropout_key = 1, .step = 9};
+    import_arrays(*used, values);
+    used->loss_and_gradients(small.images.data(), small.targets.data(), 3, {.dropout_key = 8, .step = 2});
+    used->loss_and_gradients(large.images.data(), large.targets.data(), 90, {.dropout_key = 8, .step = 2});
+    used->evaluate(large.images.data(), large.labels.data(), 90);
+    import_arrays(*used, values);
+    import_arrays(*fresh, values);
+    CHECK(used->loss_and_gradients(small.images.data(), small.targets.data(), 6, context) ==
+          fresh->loss_and_gradients(small.images.data(), small.targets.data(), 6, context));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      CHECK(std::ranges::equal(used->gradient(i), fresh->gradient(i)));
+      CHECK(std::ranges::equal(used->array(i), fresh->array(i)));  // running statistics moved alike
+    }
+    const Metrics a = used->evaluate(small.images.data(), small.labels.data(), 6),
+                  b = fresh->evaluate(small.images.data(), small.labels.data(), 6);
+    CHECK(a.cross_entropy == b.cross_entropy);
+  }
+}
+
+TEST_CASE("running statistics stay where the step says so") {
+  const Case c = cases().at("vgg");
+  const auto architecture = build(c);
+  const auto network = make_fast_network(*architecture, c.input);
+  const auto values = random_arrays(*architecture);
+  import_arrays(*network, values);
+  const Batch batch(c.input, 20, false);
+  network->loss_and_gradients(batch.images.data(), batch.targets.data(), 20, {.update_statistics = false});
+  CHECK(export_arrays(*network) == values);
+  network->loss_and_gradients(batch.images.data(), batch.targets.data(), 20, {});
+  for (std::size_t i = 0; i < values.size(); ++i)
+    CHECK((export_arrays(*network)[i] == values[i]) == architecture->arrays()[i].trained);
+}
+
+TEST_CASE("short trainings agree between the executors, and their bits do not depend on workers") {
+  at::set_num_threads(1);
+  const Dataset digits = load_dataset("digits", "");
+  std::vector<ModelSpec> models;
+  for (const char* text :
+       {R"({"network": "fcn", "depth": 2, "width": 30, "activation": "tanh", "dropout": 0.2})",
+        R"({"network": "fcn", "depth": 1, "width": 50, "optimizer": "adam", "lr": 0.002})",
+        R"({"network": "nin", "depth": 2, "width": 12, "activation": "gelu"})",
+        R"({"network": "cnn", "depth": 2, "width": 8, "activation": "leaky_relu"})"}) {
+    auto values = nlohmann::json::parse(text);
+    values["max_epochs"] = 3;
+    values["train_size"] = 700;
+    values["batch_size"] = 64;
+    values["target_cross_entropy"] = 0;
+    models.emplace_back("digits", digits.sha256, HyperParameters::from_json(values, "test"), 1);
+  }
+  const auto run = [&](int workers, ExecutorChoice choice) {
+    std::map<std::string, TrainedModel> trained;
+    std::mutex mutex;
+    ExecutorEvents events;
+    events.finished = [&](const ModelSpec& m, const Architecture&, const TrainedModel& t, double) {
+      const std::lock_guard lock(mutex);
+      trained[m.id] = t;
+    };
+    events.failed = [&](const ModelSpec&, const std::string& what) { throw std::runtime_error(what); };
+    TrainingDataCache cache(digits);
+    make_executor(workers, choice)->run(models, cache, events);
+    REQUIRE(trained.size() == models.size());
+    return trained;
+  };
+  auto fast = run(1, ExecutorChoice::fast), parallel = run(3, ExecutorChoice::automatic),
+       general = run(2, ExecutorChoice::general);
+  for (const ModelSpec& m : models) {
+    CAPTURE(m.hp.network, m.hp.activation, m.hp.optimizer);
+    const TrainState &a = fast[m.id].state, &b = parallel[m.id].state, &c = general[m.id].state;
+    CHECK(a.arrays == b.arrays);
+    REQUIRE(a.history.size() == c.history.size());
+    for (std::size_t e = 0; e < a.history.size(); ++e) {
+      CHECK(a.history[e].batch_loss == Approx(c.history[e].batch_loss).epsilon(1e-4));
+      CHECK(a.history[e].train.cross_entropy == Approx(c.history[e].train.cross_entropy).epsilon(1e-3));
+      CHECK(a.history[e].test.cross_entropy == Approx(c.history[e].test.cross_entropy).epsilon(1e-3));
+    }
+    CHECK(a.history.back().train.cross_entropy < 0.95 * a.history.front().batch_loss);
+  }
+}
+
+TEST_CASE("each architecture finds an executor") {
+  const InputShape input{3, 32, 32, 10};
+  const auto make = [&](const char* network, ExecutorChoice choice) {
+    const auto architecture = make_architecture(
+        HyperParameters::from_json({{"network", network}, {"width_multiplier", 0.1}}, "test"), input);
+    return make_network(*architecture, input, choice) != nullptr;
+  };
+  CHECK(make("resnet18", ExecutorChoice::automatic));
+  CHECK(make("resnet18", ExecutorChoice::general));
+  CHECK_THROWS_AS(make("resnet18", ExecutorChoice::fast), InputError);
+  CHECK(executor_choice("fast") == ExecutorChoice::fast);
+  CHECK_THROWS_AS(executor_choice("quick"), UsageError);
 }

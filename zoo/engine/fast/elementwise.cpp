@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "zoo/engine/fast/instruction_set.h"
+
 namespace gapbench::fast {
 
 namespace {
@@ -30,17 +32,16 @@ namespace generic {
 }  // namespace
 
 const Elementwise& elementwise() {
+  switch (instruction_set()) {
 #if defined(__x86_64__)
-  static const Elementwise& chosen =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
-          ? avx512::table
-      : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? avx2::table
-                                                                        : generic::table;
-  return chosen;
-#else
-  return generic::table;
+    case InstructionSet::avx512:
+      return avx512::table;
+    case InstructionSet::avx2:
+      return avx2::table;
 #endif
+    default:
+      return generic::table;
+  }
 }
 
 }  // namespace gapbench::fast

@@ -1,18 +1,13 @@
 // What a fast network does between its products, over plain float arrays. Positions are rows, channels columns.
-// Same run-time choice of instruction set as product.h. std only.
+// Runs on the vector registers that instruction_set.h names. std only.
 #pragma once
 
 #include <cstdint>
 
+#include "zoo/engine/loss.h"
 #include "zoo/networks/plan.h"
 
 namespace gapbench::fast {
-
-/// Losses added up over samples.
-struct LossSum {
-  double cross_entropy = 0;  ///< nats
-  std::int64_t wrong = 0;    ///< ties go to the lowest class
-};
 
 struct Elementwise {
   /// y = f(x) over n values; x and y may be the same. GELU uses the error function to 1.5e-7 (Abramowitz and
@@ -53,7 +48,7 @@ struct Elementwise {
   /// `scratch` holds 64 floats a class.
   double (*softmax_loss)(float* logits, const float* targets, std::int64_t n, std::int64_t classes,
                          float weight, float* scratch);
-  /// Adds n rows of logits. The same scratch.
+  /// As add_losses of loss.h, in float32: a relative error of about 1e-7 times the largest logit. The same scratch.
   void (*add_losses)(const float* logits, const std::int64_t* labels, std::int64_t n, std::int64_t classes,
                      float* scratch, LossSum& sum);
 };

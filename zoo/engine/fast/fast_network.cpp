@@ -73,7 +73,7 @@ class FastNetwork final : public TrainableNetwork {
   }
 
   Metrics evaluate(const float* images, const std::int64_t* labels, std::int64_t n) override {
-    fast::LossSum sum;
+    LossSum sum;
     Pass pass;
     pass.batch = n;
     for (pass.first = 0; pass.first < n; pass.first += pass.n) {

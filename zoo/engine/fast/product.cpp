@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "zoo/engine/fast/instruction_set.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -70,24 +72,17 @@ namespace generic {
 #include "zoo/engine/fast/product_tile.inc"
 }  // namespace generic
 
-struct Choice {
-  const char* name;
-  const Tiles* tiles;
-};
-
-Choice choose() {
+const Tiles& tiles_for_this_machine() {
+  switch (instruction_set()) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
-    return {"avx512", &avx512::tiles};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {"avx2", &avx2::tiles};
+    case InstructionSet::avx512:
+      return avx512::tiles;
+    case InstructionSet::avx2:
+      return avx2::tiles;
 #endif
-  return {"generic", &generic::tiles};
-}
-
-const Choice& chosen() {
-  static const Choice choice = choose();
-  return choice;
+    default:
+      return generic::tiles;
+  }
 }
 
 // Floats of B that a block of the sum may take: a part of a level-2 cache.
@@ -123,14 +118,10 @@ void for_each_tile(std::int64_t m, int most, const Call& call) {
 
 }  // namespace
 
-const char* instruction_set() {
-  return chosen().name;
-}
-
 void multiply(const float* a, const std::int32_t* row, std::int64_t m, const std::int32_t* tap,
               std::int64_t taps, std::int64_t depth, const float* b, std::int64_t ldb, std::int64_t n,
               float* c, const std::int32_t* c_row, const Finish& finish) {
-  const Tiles& t = *chosen().tiles;
+  const Tiles& t = tiles_for_this_machine();
   for_each_strip(t, n, [&](std::int64_t j, int registers, int last) {
     const std::int64_t block = std::max<std::int64_t>(16, block_floats / (registers * t.vector));
     const std::int64_t blocks = (depth + block - 1) / block;
@@ -158,7 +149,7 @@ void multiply(const float* a, const std::int32_t* row, std::int64_t m, const std
 
 void multiply_transposed(const float* a, const std::int32_t* row, std::int64_t m, std::int64_t depth,
                          const float* b, std::int64_t ldb, std::int64_t n, float* c, bool accumulate) {
-  const Tiles& t = *chosen().tiles;
+  const Tiles& t = tiles_for_this_machine();
   for_each_strip(t, n, [&](std::int64_t j, int registers, int last) {
     const std::int64_t block = std::max<std::int64_t>(16, block_floats / (registers * t.vector));
     const std::int64_t blocks = (m + block - 1) / block;

@@ -1,6 +1,6 @@
 // Small float32 matrix products on one thread, made for rows that are found through tables of offsets: a
 // convolution is a product whose rows overlap in memory. The right factor and the result have contiguous rows;
-// any size, no packing. AVX-512, AVX2 or plain vectors, chosen at run time. std only.
+// any size, no packing. Runs on the vector registers that instruction_set.h names. std only.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,5 @@ void multiply(const float* a, const std::int32_t* row, std::int64_t m, const std
 /// contiguous, n apart.
 void multiply_transposed(const float* a, const std::int32_t* row, std::int64_t m, std::int64_t depth,
                          const float* b, std::int64_t ldb, std::int64_t n, float* c, bool accumulate);
-
-/// "avx512", "avx2" or "generic": what the products run on.
-const char* instruction_set();
 
 }  // namespace gapbench::fast
