@@ -71,6 +71,7 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
     if (r["interval"]["low"].get<double>() > 0) positive.push_back(m["id"]);
     if (r["interval"]["high"].get<double>() < 0) negative.push_back(m["id"]);
   }
+  const auto have = [](auto count) { return count == 1 ? "has" : "have"; };
   const auto join = [](const std::vector<std::string>& ids) {
     return fmt::format("{}", fmt::join(ids, ", "));
   };
@@ -81,13 +82,13 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
                     "from no association.",
                     level, ranked));
   if (!positive.empty())
-    sentences.push_back(fmt::format("{} of {} measures have a {} interval above 0: {}.", positive.size(),
-                                    ranked, level, join(positive)));
+    sentences.push_back(fmt::format("{} of {} measures {} a {} interval above 0: {}.", positive.size(),
+                                    ranked, have(positive.size()), level, join(positive)));
   if (!negative.empty())
     sentences.push_back(
-        fmt::format("{} of {} measures have a {} interval below 0, so they order these models the wrong way "
-                    "round for a measure that claims +: {}.",
-                    negative.size(), ranked, level, join(negative)));
+        fmt::format("{} of {} measures {} a {} interval below 0, which is the wrong way round for a measure that "
+                    "claims +: {}.",
+                    negative.size(), ranked, have(negative.size()), level, join(negative)));
   if (!band.is_null())
     sentences.push_back(fmt::format("A random score falls between {} and {} in {} of draws.",
                                     fixed(band["low"], 3), fixed(band["high"], 3), level));
@@ -98,8 +99,8 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
                  m["results"][gap]["tau_b"].get<double>() > best_size;
         });
     sentences.push_back(
-        fmt::format("The number of weights alone ({}) has tau-b {}; {} of {} measures have a larger one.",
-                    size_id, fixed(Document(best_size), 3), above, ranked));
+        fmt::format("The number of weights alone ({}) has tau-b {}; {} of {} measures {} a larger one.",
+                    size_id, fixed(Document(best_size), 3), above, ranked, have(above)));
   }
   if (ranked > 1)
     sentences.push_back(fmt::format(

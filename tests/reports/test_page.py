@@ -162,7 +162,7 @@ def check_page(tools, document):
     assert ids(tools) == sorted(ids(tools), key=str.lower), ids(tools)
     # the other gap: other numbers, other sentences
     before = tools.evaluate("document.getElementById('evidence').textContent")
-    assert "1 of 4 measures have a 95 % interval above 0: alpha." in before, before
+    assert "1 of 4 measures has a 95 % interval above 0: alpha." in before, before
     tools.evaluate(click.format("tau_b"))
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('gap'))")
     assert ids(tools)[0] == "beta" and column(tools, 3)[0] == "0.900"
