@@ -1,0 +1,41 @@
+// statistics_tool: reads one JSON request a line from stdin, writes one JSON answer a line, for the Python oracle.
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "runners/ranking/correlation.h"
+#include "runners/ranking/weighted_tau.h"
+
+using namespace gapbench;
+using nlohmann::json;
+
+namespace {
+
+json or_null(const std::optional<double>& v) {
+  return v ? json(*v) : json(nullptr);
+}
+
+json correlations(const json& request) {
+  const auto x = request["x"].get<std::vector<double>>(), y = request["y"].get<std::vector<double>>();
+  const Kendall k = kendall(x, y);
+  json answer = {{"tau_a", or_null(k.tau_a)},
+                 {"tau_b", or_null(k.tau_b)},
+                 {"tau_c", or_null(tau_c(k, dense_ranks(x).distinct, dense_ranks(y).distinct))},
+                 {"p_value", or_null(k.p_value)},
+                 {"pearson", or_null(pearson(x, y))},
+                 {"spearman", or_null(spearman(x, y))}};
+  for (const bool additive : {true, false})
+    for (const auto& [name, rank] : {std::pair{"both", ImportanceRank::both}, std::pair{"x", ImportanceRank::by_x},
+                                     std::pair{"input", ImportanceRank::input_order}})
+      answer[std::string("weighted_") + name + (additive ? "_add" : "_mul")] =
+          or_null(weighted_tau(x, y, {rank, additive, {}}));
+  return answer;
+}
+
+}  // namespace
+
+int main() {
+  for (std::string line; std::getline(std::cin, line);) {
+    const json request = json::parse(line);
+    std::cout << correlations(request) << "\n";
+  }
+}
