@@ -1,41 +1,16 @@
 // Granulated Kendall against the published data, by hand, and in its properties.
 #include <cmath>
 
-#include "measures/numerics/philox.h"
 #include "runners/ranking/granulated.h"
+#include "tests/runners/protocols/grid.h"
 #include "tests/runners/protocols/pgdl_task1.h"
 #include "tests/support/catch.h"
 
 using namespace gapbench;
 
-namespace {
-
-using Values = std::vector<double>;
-
-// A full grid, the first axis slowest, each combination `repeats` times.
-Design grid(const std::vector<std::uint32_t>& levels, std::uint32_t repeats = 1) {
-  Design d;
-  d.items = repeats;
-  for (const std::uint32_t l : levels) d.items *= l;
-  std::size_t block = d.items;
-  for (const std::uint32_t l : levels) {
-    block /= l;
-    Axis axis{"axis" + std::to_string(d.axes.size()), l, {}};
-    for (std::size_t i = 0; i < d.items; ++i)
-      axis.level.push_back(static_cast<std::uint32_t>(i / block % l));
-    d.axes.push_back(std::move(axis));
-  }
-  return d;
-}
-
-Values random_values(std::size_t n, std::uint64_t key) {
-  RandomStream random(key);
-  Values v;
-  for (std::size_t i = 0; i < n; ++i) v.push_back(random.uniform());
-  return v;
-}
-
-}  // namespace
+using testing::grid;
+using testing::random_values;
+using testing::Values;
 
 TEST_CASE("psi of the published task is as computed apart") {
   const auto task = testing::pgdl_task1();
