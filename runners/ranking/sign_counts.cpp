@@ -17,8 +17,8 @@ using Bytes = std::uint8_t __attribute__((vector_size(64), aligned(1), may_alias
 constexpr std::size_t L = lane_count;
 
 // row[q] = x_self > x_q for every lane, q in [first, n)
-GAPBENCH_CLONES void compare_row(const std::uint16_t* rank, const std::uint32_t* measured, std::size_t first,
-                                 std::size_t n, std::uint32_t self, std::uint8_t* row) {
+GAPBENCH_CLONES void compare_row(const std::uint16_t* __restrict rank, const std::uint32_t* measured, std::size_t first,
+                                 std::size_t n, std::uint32_t self, std::uint8_t* __restrict row) {
   const std::uint16_t* const own = rank + self * L;
   for (std::size_t q = first; q < n; ++q) {
     const std::uint16_t* const other = rank + measured[q] * L;

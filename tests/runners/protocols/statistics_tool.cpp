@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runners/ranking/correlation.h"
+#include "runners/ranking/robust_rmse.h"
 #include "runners/ranking/weighted_tau.h"
 
 using namespace gapbench;
@@ -31,11 +32,17 @@ json correlations(const json& request) {
   return answer;
 }
 
+json robust(const json& request) {
+  const auto r = robust_rmse(request["x"].get<std::vector<double>>(), request["y"].get<std::vector<double>>(),
+                             request["groups"].get<Groups>());
+  return {{"rmse", r->rmse}, {"baseline", r->baseline}, {"w", r->w}, {"b", r->b}};
+}
+
 }  // namespace
 
 int main() {
   for (std::string line; std::getline(std::cin, line);) {
     const json request = json::parse(line);
-    std::cout << correlations(request) << "\n";
+    std::cout << (request.contains("groups") ? robust(request) : correlations(request)) << "\n";
   }
 }

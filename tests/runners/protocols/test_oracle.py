@@ -7,7 +7,7 @@ import warnings
 
 try:
     import numpy as np
-    from scipy import stats
+    from scipy import optimize, stats
 except ImportError as error:
     print(error)
     sys.exit(77)
@@ -56,6 +56,31 @@ def correlations():
                 close(a[f"weighted_{name}_{tag}"], theirs, 1e-10, (what, name, tag))
 
 
-for test in [correlations]:
+def robust_rmse():
+    rng = np.random.default_rng(2)
+    cases = []
+    for n, size, slope in ((20, 20, 0.5), (60, 5, 1.0), (60, 6, -1.0), (400, 10, 0.3), (90, 3, 0.0)):
+        x = rng.lognormal(size=n)
+        y = 0.1 + slope * (x - x.mean()) / x.std() * 0.05 + 0.05 * rng.normal(size=n)
+        cases.append((x, y, [list(range(i, i + size)) for i in range(0, n, size)] + [[0, n - 1, n // 2]]))
+    answers = ask([{"x": list(x), "y": list(y), "groups": g} for x, y, g in cases])
+    for (x, y, groups), a in zip(cases, answers):
+        c = (x - x.mean()) / x.std()
+        mse = lambda w, b: max(np.mean((y[g] - w * c[g] - b) ** 2) for g in groups)
+        assert abs(mse(a["w"], a["b"]) ** 0.5 - a["rmse"]) < 1e-9 and abs(mse(0, a["b"]) ** 0.5) >= a["baseline"] - 1e-9
+        for slope, ours in ((1, a["rmse"]), (0, a["baseline"])):
+            # epigraph form: minimise t subject to MSE_e <= t
+            best = math.inf
+            for start in ((0.0, y.mean()), (0.05, y.mean()), (a["w"] + 0.01, a["b"] + 0.01)):
+                s = optimize.minimize(
+                    lambda v: v[2] * 1e3, [start[0] * slope, start[1], 1.1 * mse(start[0] * slope, start[1])], method="SLSQP",
+                    bounds=[(0, None if slope else 0), (None, None), (0, None)], options={"maxiter": 500, "ftol": 1e-14},
+                    constraints=[{"type": "ineq", "fun": lambda v, g=g: 1e3 * (v[2] - np.mean((y[g] - v[0] * c[g] - v[1]) ** 2))}
+                                 for g in groups])
+                best = min(best, mse(max(s.x[0], 0) * slope, s.x[1]) ** 0.5)
+            assert ours <= best + 1e-9 and ours >= best - 1e-5, (ours, best)
+
+
+for test in [correlations, robust_rmse]:
     test()
     print("ok", test.__name__)
