@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runners/ranking/correlation.h"
+#include "runners/ranking/prediction.h"
 #include "runners/ranking/robust_rmse.h"
 #include "runners/ranking/weighted_tau.h"
 
@@ -38,11 +39,32 @@ json robust(const json& request) {
   return {{"rmse", r->rmse}, {"baseline", r->baseline}, {"w", r->w}, {"b", r->b}};
 }
 
+json predict(const json& request) {
+  const auto gap = request["y"].get<std::vector<double>>();
+  const auto configuration = request["configuration"].get<std::vector<std::uint32_t>>();
+  Design d;
+  for (const auto& axis : request["axes"])
+    d.axes.push_back({"", axis["levels"], axis["level"].get<std::vector<std::uint32_t>>()});
+  d.items = d.axes.front().level.size();
+  const auto by_configuration = configuration_folds(d.items, request["folds"], 1);
+  std::vector<std::uint32_t> fold;
+  for (const std::uint32_t c : configuration) fold.push_back(by_configuration[c]);
+  const Features levels = level_features(d, configuration), both = with_rank(levels, request["x"].get<std::vector<double>>());
+  json answer = {{"fold", fold}, {"in_sample", in_sample(both, gap)}};
+  for (const auto& [name, features] : {std::pair{"levels", &levels}, std::pair{"both", &both}}) {
+    const OutOfFold fit = out_of_fold(*features, gap, fold);
+    const PredictionScore s = score(fit, gap);
+    answer[name] = {{"prediction", fit.prediction}, {"r2", *s.r2}, {"mae", s.mae}};
+  }
+  return answer;
+}
+
 }  // namespace
 
 int main() {
   for (std::string line; std::getline(std::cin, line);) {
     const json request = json::parse(line);
-    std::cout << (request.contains("groups") ? robust(request) : correlations(request)) << "\n";
+    std::cout << (request.contains("folds")    ? predict(request)
+                  : request.contains("groups") ? robust(request) : correlations(request)) << "\n";
   }
 }

@@ -81,6 +81,37 @@ def robust_rmse():
             assert ours <= best + 1e-9 and ours >= best - 1e-5, (ours, best)
 
 
-for test in [correlations, robust_rmse]:
+def prediction():
+    rng = np.random.default_rng(3)
+    levels, seeds = (3, 4, 2), 3
+    level = np.array(np.meshgrid(*[range(n) for n in levels], indexing="ij")).reshape(3, -1)
+    configuration = np.repeat(np.arange(level.shape[1]), seeds)
+    x = rng.lognormal(size=len(configuration))
+    y = 0.1 * level[0, configuration] + 0.05 * np.sqrt(x) + 0.05 * rng.normal(size=len(x))
+    a, = ask([{"x": list(x), "y": list(y), "configuration": configuration.tolist(), "folds": 7,
+               "axes": [{"levels": n, "level": level[i].tolist()} for i, n in enumerate(levels)]}])
+    fold = np.array(a["fold"])
+    assert set(fold) == set(range(7)) and all(len(set(fold[configuration == c])) == 1 for c in range(level.shape[1]))
+    sizes = [len(set(configuration[fold == f])) for f in range(7)]
+    assert max(sizes) - min(sizes) <= 1, sizes
+    hot = [(level[i, configuration] == l).astype(float) for i, n in enumerate(levels) for l in range(1, n)]
+    rank = stats.rankdata(x)
+    rank = (rank - rank.mean()) / rank.std()
+    one = np.ones(len(x))
+    for name, columns in (("levels", [one, *hot]), ("both", [one, *hot, rank])):
+        m = np.array(columns).T
+        fit, mean = np.empty(len(y)), np.empty(len(y))
+        for f in range(7):
+            train = fold != f
+            fit[~train] = m[~train] @ np.linalg.lstsq(m[train], y[train], rcond=None)[0]
+            mean[~train] = y[train].mean()
+        assert np.allclose(a[name]["prediction"], fit, atol=1e-7)
+        close(a[name]["r2"], 1 - np.sum((y - fit) ** 2) / np.sum((y - mean) ** 2), 1e-6, name)
+        close(a[name]["mae"], np.mean(abs(y - fit)), 1e-6, name)
+    assert np.allclose(a["in_sample"], m @ np.linalg.lstsq(m, y, rcond=None)[0], atol=1e-7)
+    assert a["both"]["r2"] > a["levels"]["r2"]
+
+
+for test in [correlations, robust_rmse, prediction]:
     test()
     print("ok", test.__name__)
