@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "runners/ranking/correlation.h"
+#include "runners/ranking/friedman.h"
+#include "runners/ranking/multiplicity.h"
 #include "runners/ranking/prediction.h"
 #include "runners/ranking/robust_rmse.h"
 #include "runners/ranking/weighted_tau.h"
@@ -59,12 +61,24 @@ json predict(const json& request) {
   return answer;
 }
 
+json many(const json& request) {
+  const auto f = friedman(request["score"].get<std::vector<std::vector<double>>>());
+  std::vector<std::optional<double>> p;
+  for (const double v : request["p"]) p.push_back(v);
+  json q = json::array(), ranges = json::array();
+  for (const auto& v : benjamini_hochberg(p)) q.push_back(*v);
+  for (std::size_t k = 2; k < 40; k += 6) ranges.push_back(range_quantile(k, 0.05));
+  return {{"chi2", f->chi2}, {"p", f->p_value}, {"mean_rank", f->mean_rank}, {"cd", f->critical_difference},
+          {"q", q},          {"ranges", ranges}};
+}
+
 }  // namespace
 
 int main() {
   for (std::string line; std::getline(std::cin, line);) {
     const json request = json::parse(line);
     std::cout << (request.contains("folds")    ? predict(request)
+                  : request.contains("score")  ? many(request)
                   : request.contains("groups") ? robust(request) : correlations(request)) << "\n";
   }
 }

@@ -112,6 +112,21 @@ def prediction():
     assert a["both"]["r2"] > a["levels"]["r2"]
 
 
-for test in [correlations, robust_rmse, prediction]:
+def many_measures():
+    rng = np.random.default_rng(4)
+    for n, k, levels in ((3, 4, 0), (12, 5, 0), (30, 8, 3)):
+        score = rng.integers(0, levels, (n, k)).astype(float) if levels else rng.normal(size=(n, k)) + np.arange(k) / 3
+        p = rng.uniform(size=9) ** 3
+        a, = ask([{"score": score.tolist(), "p": p.tolist()}])
+        theirs = stats.friedmanchisquare(*(-score.T))
+        close(a["chi2"], theirs.statistic, 1e-10, "chi2")
+        close(a["p"], theirs.pvalue, 1e-10, "p")
+        assert np.allclose(a["mean_rank"], stats.rankdata(-score, axis=1).mean(axis=0))
+        assert np.allclose(a["q"], stats.false_discovery_control(p))
+        close(a["cd"], stats.studentized_range.ppf(0.95, k, np.inf) / 2**0.5 * (k * (k + 1) / 6 / n) ** 0.5, 1e-5, "cd")
+    assert np.allclose(a["ranges"], [stats.studentized_range.ppf(0.95, k, np.inf) for k in range(2, 40, 6)], atol=1e-5)
+
+
+for test in [correlations, robust_rmse, prediction, many_measures]:
     test()
     print("ok", test.__name__)
