@@ -83,6 +83,12 @@ Environments::Sums Environments::sums(std::size_t environment, std::span<const d
   return s;
 }
 
+double Environments::mean_order(std::size_t environment) const {
+  double sum = 0;
+  for (std::size_t p = offset_[environment]; p < offset_[environment + 1]; ++p) sum += signed_[p];
+  return sum / all_[environment].weight;
+}
+
 std::vector<std::optional<double>> Environments::losses(std::span<const double> x) const {
   std::vector<std::optional<double>> losses(all_.size());
   for (std::size_t e = 0; e < all_.size(); ++e) {

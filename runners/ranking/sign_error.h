@@ -64,6 +64,8 @@ class Environments {
   std::size_t kept(std::size_t axis) const;
   std::size_t kept() const;
 
+  /// sum w sign(g_i - g_j) / sum w of an environment of positive weight.
+  double mean_order(std::size_t environment) const;
   /// Loss of each environment; nothing where it does not count.
   std::vector<std::optional<double>> losses(std::span<const double> x) const;
   /// The same merged into families. `family_of` names the family of each environment, [0, families).
