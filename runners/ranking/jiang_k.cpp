@@ -4,35 +4,46 @@
 
 namespace gapbench {
 
-Conditioning::Conditioning(const Design& design) {
-  const std::size_t k = design.axes.size();
-  sets.emplace_back();
-  for (std::size_t a = 0; a < k; ++a) sets.push_back({a});
-  for (std::size_t a = 0; a < k; ++a)
-    for (std::size_t b = a + 1; b < k; ++b) sets.push_back({a, b});
-  if (k == 0)
-    partitions.push_back(partition_by(design, {}));
-  else if (k == 1)
-    partitions.push_back(partition_by(design, {0}));
-  else
-    for (std::size_t s = k + 1; s < sets.size(); ++s) partitions.push_back(partition_by(design, sets[s]));
+namespace {
+
+std::vector<std::vector<std::size_t>> sets_of(std::size_t axes) {
+  std::vector<std::vector<std::size_t>> sets = {{}};
+  for (std::size_t a = 0; a < axes; ++a) sets.push_back({a});
+  for (std::size_t a = 0; a < axes; ++a)
+    for (std::size_t b = a + 1; b < axes; ++b) sets.push_back({a, b});
+  return sets;
+}
+
+// The largest sets: all pairs of axes where there are two.
+std::vector<Partition> partitions_of(const Design& design, const std::vector<std::vector<std::size_t>>& sets) {
+  std::vector<Partition> partitions;
+  for (const auto& set : sets)
+    if (set.size() == std::min<std::size_t>(2, design.axes.size())) partitions.push_back(partition_by(design, set));
+  return partitions;
+}
+
+}  // namespace
+
+Conditioning::Conditioning(const Design& design)
+    : sets(sets_of(design.axes.size())), plan(design, partitions_of(design, sets)) {
+  const std::vector<Partition>& parts = plan.partitions;
   for (const auto& set : sets) {
     // the first partition whose axes hold the set
     std::size_t p = 0;
     const auto holds = [&](const Partition& q) {
       return std::includes(q.axes.begin(), q.axes.end(), set.begin(), set.end());
     };
-    while (!holds(partitions[p])) ++p;
-    Source source{p, {}, partitions[p].groups};
-    if (partitions[p].axes.size() != set.size()) {
+    while (!holds(parts[p])) ++p;
+    Source source{p, {}, parts[p].groups};
+    if (parts[p].axes.size() != set.size()) {
       const Partition coarse = partition_by(design, set);
       source.groups = coarse.groups;
-      source.into.resize(partitions[p].groups);
-      for (std::size_t i = 0; i < design.items; ++i) source.into[partitions[p].group[i]] = coarse.group[i];
+      source.into.resize(parts[p].groups);
+      for (std::size_t i = 0; i < design.items; ++i) source.into[parts[p].group[i]] = coarse.group[i];
     }
     sources.push_back(std::move(source));
   }
-  for (const Partition& p : partitions) cells += std::size_t{p.groups} * p.groups;
+  for (const Partition& p : parts) cells += std::size_t{p.groups} * p.groups;
 }
 
 std::vector<JiangK> jiang_k(const Conditioning& conditioning, const std::vector<CellCounts>& counts,

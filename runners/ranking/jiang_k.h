@@ -25,7 +25,7 @@ namespace gapbench {
 /// are counted, from which the others follow.
 struct Conditioning {
   std::vector<std::vector<std::size_t>> sets;
-  std::vector<Partition> partitions;
+  SummationPlan plan;  ///< over the partitions
   struct Source {
     std::size_t partition;            ///< to merge
     std::vector<std::uint32_t> into;  ///< empty: as it is
@@ -35,6 +35,7 @@ struct Conditioning {
   std::size_t cells = 0;        ///< of all partitions: what the memory grows with
 
   explicit Conditioning(const Design& design);
+  const std::vector<Partition>& partitions() const { return plan.partitions; }
 };
 
 struct JiangK {

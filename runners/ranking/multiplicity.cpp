@@ -7,7 +7,8 @@
 namespace gapbench {
 
 PermutationP permutation_p(const std::vector<std::optional<double>>& observed,
-                           const std::vector<std::vector<double>>& draws, Tail tail) {
+                           const std::vector<std::vector<double>>& draws, Tail tail,
+                           std::optional<double> centre) {
   const std::size_t measures = observed.size();
   PermutationP result;
   result.p.resize(measures);
@@ -27,6 +28,7 @@ PermutationP permutation_p(const std::vector<std::optional<double>>& observed,
     mean /= n;
     for (const double v : draws[m])
       if (!std::isnan(v)) squares += (v - mean) * (v - mean);
+    mean = centre.value_or(mean);
     const double deviation = std::sqrt(squares / (n - 1));
     // a constant null: every draw is as extreme as the value where that equals it
     const auto standardised = [&](double v) {

@@ -1,7 +1,8 @@
 // p-values of many measures at once: permutation p, Benjamini and Hochberg's q, max-T.
 //
 // Formula   permutation p = (1 + #{draws at least as extreme}) / (1 + draws). "Extreme" is by the distance from
-//           the mean of the draws in units of their standard deviation, in one direction or in both.
+//           the centre, the known one or else the mean of the draws, in units of the draws' standard deviation,
+//           in one direction or in both.
 //           q_(i) = min over j >= i of p_(j) m / j, p sorted.
 //           max-T: p_family of a measure = (1 + #{draws whose largest standardised value over all measures is at
 //           least the measure's}) / (1 + draws); draw r is the same permutation for all measures, so their
@@ -26,7 +27,8 @@ struct PermutationP {
   std::vector<std::optional<double>> p, family;
 };
 PermutationP permutation_p(const std::vector<std::optional<double>>& observed,
-                           const std::vector<std::vector<double>>& draws, Tail tail);
+                           const std::vector<std::vector<double>>& draws, Tail tail,
+                           std::optional<double> centre = std::nullopt);
 
 /// q-values in the order of the p-values; missing ones do not count.
 std::vector<std::optional<double>> benjamini_hochberg(const std::vector<std::optional<double>>& p);

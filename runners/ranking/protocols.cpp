@@ -66,6 +66,7 @@ class Evaluation {
         null_(stat_count, std::vector<Values>(input.measures.size())),
         psi_boot_(input.design.axes.size(), std::vector<Values>(input.measures.size())),
         psi_null_(input.design.axes.size(), std::vector<Values>(input.measures.size())),
+        compared_(stat_count, std::vector<std::optional<double>>(input.measures.size())),
         draws_(input.design.items, static_cast<std::size_t>(options.resamples), options.random_seed) {
     out_.measures.resize(in_.measures.size());
     for (MeasureResult& m : out_.measures) m.axes.resize(in_.design.axes.size());
@@ -161,71 +162,106 @@ class Evaluation {
 
   // Spearman and Pearson of each draw: ranks are taken anew among the drawn models.
   void resample_correlations() {
-    struct Order {
-      std::vector<std::uint32_t> x, y;  // the rows of a measure by its value and by their gap
-      Values scaled;                    // the measure, centred and scaled
+    struct Rows {
+      std::vector<std::uint32_t> by_x, by_gap;  // the rows of a measure, sorted
+      Values n, x, y, xx, yy, xy;               // sums over the rows of each configuration, centred and scaled
     };
-    std::vector<Order> orders(in_.measures.size());
-    parallel_for(orders.size(), o_.threads, [&](std::size_t m) {
+    std::vector<Rows> all(in_.measures.size());
+    parallel_for(all.size(), o_.threads, [&](std::size_t m) {
       const Values& x = in_.measures[m].values;
-      orders[m].x = orders[m].y = present_[m];
-      std::sort(orders[m].x.begin(), orders[m].x.end(), [&](auto a, auto b) { return x[a] < x[b]; });
-      std::sort(orders[m].y.begin(), orders[m].y.end(),
-                [&](auto a, auto b) { return in_.gap[a] < in_.gap[b]; });
-      orders[m].scaled.assign(x.size(), 0.0);
-      double mean = 0, largest = 0;
-      for (const auto i : present_[m]) mean += x[i] / static_cast<double>(present_[m].size());
-      for (const auto i : present_[m]) largest = std::max(largest, std::abs(x[i] - mean));
-      for (const auto i : present_[m]) orders[m].scaled[i] = largest > 0 ? (x[i] - mean) / largest : 0;
+      Rows& rows = all[m];
+      rows.by_x = rows.by_gap = present_[m];
+      std::sort(rows.by_x.begin(), rows.by_x.end(), [&](auto a, auto b) { return x[a] < x[b]; });
+      std::sort(rows.by_gap.begin(), rows.by_gap.end(), [&](auto a, auto b) { return in_.gap[a] < in_.gap[b]; });
+      const auto scaled = [&](const Values& values) {
+        Values v = chosen(values, present_[m]);
+        double mean = 0, largest = 0;
+        for (const double a : v) mean += a / static_cast<double>(v.size());
+        for (double& a : v) largest = std::max(largest, std::abs(a -= mean));
+        for (double& a : v) a = largest > 0 ? a / largest : 0;
+        return v;
+      };
+      const Values sx = scaled(x), sy = scaled(in_.gap);
+      for (Values* v : {&rows.n, &rows.x, &rows.y, &rows.xx, &rows.yy, &rows.xy}) v->assign(runs_.of.size(), 0.0);
+      for (std::size_t i = 0; i < sx.size(); ++i) {
+        const std::uint32_t c = in_.configuration[present_[m][i]];
+        rows.n[c] += 1;
+        rows.x[c] += sx[i];
+        rows.y[c] += sy[i];
+        rows.xx[c] += sx[i] * sx[i];
+        rows.yy[c] += sy[i] * sy[i];
+        rows.xy[c] += sx[i] * sy[i];
+      }
     });
     parallel_for(resamples(), o_.threads, [&](std::size_t r) {
       const std::size_t n = in_.gap.size();
-      std::vector<std::uint32_t> w(n);
-      for (std::size_t i = 0; i < n; ++i) w[i] = draws_.counts(r)[in_.configuration[i]];
-      Values ry(n), rx(n);
-      bool full_ranks = false;
-      for (std::size_t m = 0; m < orders.size(); ++m) {
+      const auto counts = draws_.counts(r);
+      Values w(n), weighted_rank(n);
+      for (std::size_t i = 0; i < n; ++i) w[i] = counts[in_.configuration[i]];
+      double gap_squares = 0;
+      bool complete_ranks = false;
+      for (std::size_t m = 0; m < all.size(); ++m) {
+        const Rows& rows = all[m];
         const bool complete = present_[m].size() == n;
-        if (!complete || !full_ranks) ranks_of_draw(orders[m].y, in_.gap, w, ry);
-        full_ranks = complete;
-        ranks_of_draw(orders[m].x, in_.measures[m].values, w, rx);
-        boot(Stat::spearman, m)[r] = weighted_correlation(present_[m], w, rx, ry);
-        boot(Stat::pearson, m)[r] = weighted_correlation(present_[m], w, orders[m].scaled, in_.gap);
+        if (!complete || !complete_ranks) gap_squares = gap_ranks(rows.by_gap, w, weighted_rank);
+        complete_ranks = complete;
+        boot(Stat::spearman, m)[r] =
+            drawn_spearman(rows.by_x, in_.measures[m].values, w, weighted_rank, gap_squares);
+        double total = 0, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+        for (std::size_t c = 0; c < counts.size(); ++c) {
+          const double t = counts[c];
+          total += t * rows.n[c];
+          x += t * rows.x[c];
+          y += t * rows.y[c];
+          xx += t * rows.xx[c];
+          yy += t * rows.yy[c];
+          xy += t * rows.xy[c];
+        }
+        const double vx = xx - x * x / total, vy = yy - y * y / total;
+        boot(Stat::pearson, m)[r] = total > 0 && vx > 1e-12 * xx && vy > 1e-12 * yy
+                                        ? std::clamp((xy - x * y / total) / std::sqrt(vx) / std::sqrt(vy), -1.0, 1.0)
+                                        : missing;
       }
     });
   }
 
-  static void ranks_of_draw(const std::vector<std::uint32_t>& order, const Values& values,
-                            const std::vector<std::uint32_t>& w, Values& rank) {
-    double seen = 0;
+  // Calls visit(first, end, rank less its mean) for each run of equal values among rows drawn w times.
+  template <class Equal, class Visit>
+  static void visit_ranks(const std::vector<std::uint32_t>& order, const Values& w, const Equal& equal,
+                          const Visit& visit) {
+    double total = 0, seen = 0;
+    for (const std::uint32_t i : order) total += w[i];
     for (std::size_t start = 0; start < order.size();) {
-      std::size_t end = start;
-      double group = 0;
-      for (; end < order.size() && values[order[end]] == values[order[start]]; ++end) group += w[order[end]];
-      for (std::size_t i = start; i < end; ++i) rank[order[i]] = seen + (group + 1) / 2;
+      std::size_t end = start + 1;
+      double group = w[order[start]];
+      for (; end < order.size() && equal(order[end], order[start]); ++end) group += w[order[end]];
+      visit(start, end, group, seen + (group - total) / 2);
       seen += group;
       start = end;
     }
   }
 
-  static double weighted_correlation(const std::vector<std::uint32_t>& rows, const std::vector<std::uint32_t>& w,
-                                     const Values& x, const Values& y) {
-    double n = 0, mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
-    for (const std::uint32_t i : rows) {
-      n += w[i];
-      mx += w[i] * x[i];
-      my += w[i] * y[i];
-    }
-    if (n == 0) return missing;
-    mx /= n;
-    my /= n;
-    for (const std::uint32_t i : rows) {
-      const double dx = x[i] - mx, dy = y[i] - my;
-      xx += w[i] * dx * dx;
-      yy += w[i] * dy * dy;
-      xy += w[i] * dx * dy;
-    }
-    return xx > 0 && yy > 0 ? std::clamp(xy / std::sqrt(xx) / std::sqrt(yy), -1.0, 1.0) : missing;
+  // weighted[i] = w times the centred rank of the gap; returns sum w rank^2.
+  double gap_ranks(const std::vector<std::uint32_t>& order, const Values& w, Values& weighted) const {
+    double squares = 0;
+    visit_ranks(order, w, [&](auto a, auto b) { return in_.gap[a] == in_.gap[b]; },
+                [&](std::size_t first, std::size_t end, double group, double rank) {
+                  squares += group * rank * rank;
+                  for (std::size_t i = first; i < end; ++i) weighted[order[i]] = w[order[i]] * rank;
+                });
+    return squares;
+  }
+
+  static double drawn_spearman(const std::vector<std::uint32_t>& order, const Values& x, const Values& w,
+                               const Values& weighted_rank, double gap_squares) {
+    double squares = 0, products = 0;
+    visit_ranks(order, w, [&](auto a, auto b) { return x[a] == x[b]; },
+                [&](std::size_t first, std::size_t end, double group, double rank) {
+                  squares += group * rank * rank;
+                  for (std::size_t i = first; i < end; ++i) products += rank * weighted_rank[order[i]];
+                });
+    if (squares <= 0 || gap_squares <= 0) return missing;
+    return std::clamp(products / std::sqrt(squares) / std::sqrt(gap_squares), -1.0, 1.0);
   }
 
   // ---- statistics over items ---------------------------------------------------------------------------------
@@ -469,7 +505,7 @@ class Evaluation {
       measured = kind == Kind::permute ? permutation(o_, item.size(), draw) : item;
       const PairSample sample = sort_sample(g.gap, item, measured);
       for (const LaneBlock& block : blocks) {
-        count_signs(conditioning.partitions, sample, block, memory, counts);
+        count_signs(conditioning.plan, sample, block, memory, counts);
         std::vector<JiangK> k;
         std::vector<PgdlScore> pgdl;
         if (no_information.empty()) k = jiang_k(conditioning, counts, block);
@@ -585,14 +621,12 @@ class Evaluation {
     const Values rank_y = average_ranks(g.gap);
     std::vector<Values> ranks;
     for (const Values& x : g.x) ranks.push_back(average_ranks(x));
-    averaged_spearman_.resize(in_.measures.size());
-    averaged_pearson_.resize(in_.measures.size());
     for (std::size_t k = 0; k < g.measures.size(); ++k) {
       const std::size_t m = g.measures[k];
       null(Stat::spearman, m).assign(permutations(), missing);
       null(Stat::pearson, m).assign(permutations(), missing);
-      averaged_spearman_[m] = spearman(g.x[k], g.gap);
-      averaged_pearson_[m] = pearson(g.x[k], g.gap);
+      compared_[static_cast<std::size_t>(Stat::spearman)][m] = spearman(g.x[k], g.gap);
+      compared_[static_cast<std::size_t>(Stat::pearson)][m] = pearson(g.x[k], g.gap);
     }
     const std::size_t n = g.items.size();
     const auto standardised = [&](const Values& values) {
@@ -768,37 +802,67 @@ class Evaluation {
       for (std::size_t m = b * table_lanes; m < std::min(count, (b + 1) * table_lanes); ++m)
         lanes.emplace_back(in_.measures[m].values);
       const MeanSigns signs(lanes, runs_);
-      std::vector<std::vector<float>> losses(table_lanes, std::vector<float>(kept.size()));
-      for (std::size_t r = 0; r < permutations(); ++r) {
-        const auto moved = permutation(o_, in_.design.items, r);
-        for (std::size_t e = 0; e < kept.size(); ++e) {
+      std::vector<float> losses(kept.size() * table_lanes), lane(kept.size());
+      // one round more than permutations: the first leaves every configuration in its place, and gives the value
+      // that the draws are to be compared with, averaged over the matchings of seeds as they are
+      for (std::size_t round = 0; round <= permutations(); ++round) {
+        std::vector<std::uint32_t> moved(in_.design.items);
+        std::iota(moved.begin(), moved.end(), 0u);
+        if (round > 0) moved = permutation(o_, in_.design.items, round - 1);
+        const auto place = [&](std::size_t e) {
           const std::uint32_t a = moved[kept[e].a], c = moved[kept[e].b];
-          const float* const mean = signs.at(std::min(a, c), std::max(a, c));
+          return signs.at(std::min(a, c), std::max(a, c));
+        };
+        for (std::size_t e = 0; e < kept.size(); ++e) {
+          constexpr std::size_t ahead = 16;  // the table is far larger than the cache: fetch early
+          if (e + ahead < kept.size()) __builtin_prefetch(place(e + ahead));
+          const std::uint32_t a = moved[kept[e].a], c = moved[kept[e].b];
+          const float* const mean = place(e);
           const float order = (a < c ? 0.5f : -0.5f) * kept[e].order;
-          for (std::size_t l = 0; l < table_lanes; ++l) losses[l][e] = 0.5f - order * mean[l];
+          for (std::size_t l = 0; l < table_lanes; ++l) losses[e * table_lanes + l] = 0.5f - order * mean[l];
         }
         for (std::size_t l = 0; l < lanes.size(); ++l) {
           const std::size_t m = b * table_lanes + l;
           if (!stat(m, Stat::sign_error_mean).value) continue;
+          for (std::size_t e = 0; e < kept.size(); ++e) lane[e] = losses[e * table_lanes + l];
           double sum = 0;
-          for (const float v : losses[l]) sum += static_cast<double>(v);
-          null(Stat::sign_error_mean, m)[r] = sum / static_cast<double>(kept.size());
-          null(Stat::sign_error_q90, m)[r] = upper_decile(losses[l]);
-          null(Stat::sign_error_max, m)[r] =
-              static_cast<double>(*std::max_element(losses[l].begin(), losses[l].end()));
+          for (const float v : lane) sum += static_cast<double>(v);
+          const auto [q90, max] = upper_decile(lane);
+          const auto put = [&](Stat s, double value) {
+            if (round == 0)
+              compared_[static_cast<std::size_t>(s)][m] = value;
+            else
+              null(s, m)[round - 1] = value;
+          };
+          put(Stat::sign_error_mean, sum / static_cast<double>(kept.size()));
+          put(Stat::sign_error_q90, q90);
+          put(Stat::sign_error_max, max);
         }
       }
     });
   }
 
-  static double upper_decile(std::vector<float>& values) {
-    const double position = 0.9 * static_cast<double>(values.size() - 1);
-    const auto low = static_cast<std::ptrdiff_t>(position);
-    std::nth_element(values.begin(), values.begin() + low, values.end());
-    const double at = static_cast<double>(values[static_cast<std::size_t>(low)]);
-    if (low + 1 == static_cast<std::ptrdiff_t>(values.size())) return at;
-    const double next = static_cast<double>(*std::min_element(values.begin() + low + 1, values.end()));
-    return at + (position - static_cast<double>(low)) * (next - at);
+  // The 90th percentile and the maximum of losses in [0, 1]: counts in bins tell which few values to sort.
+  static std::pair<double, double> upper_decile(const std::vector<float>& losses) {
+    constexpr std::size_t bins = 256;
+    std::array<std::uint32_t, bins + 1> count{};
+    const auto bin = [](float v) { return static_cast<std::size_t>(std::clamp(v, 0.0f, 1.0f) * bins); };
+    for (const float v : losses) ++count[bin(v)];
+    const double position = 0.9 * static_cast<double>(losses.size() - 1);
+    const auto low = static_cast<std::size_t>(position);
+    std::size_t first = 0, below = 0;  // the bin of the value at `low`, and how many values lie below it
+    while (below + count[first] <= low) below += count[first++];
+    std::vector<float> upper;
+    upper.reserve(losses.size() - below);
+    for (const float v : losses)
+      if (bin(v) >= first) upper.push_back(v);
+    const auto at = upper.begin() + static_cast<std::ptrdiff_t>(low - below);
+    std::nth_element(upper.begin(), at, upper.end());
+    const double value = static_cast<double>(*at);
+    if (at + 1 == upper.end()) return {value, value};
+    const auto [next, max] = std::minmax_element(at + 1, upper.end());
+    return {value + (position - static_cast<double>(low)) * (static_cast<double>(*next) - value),
+            static_cast<double>(*max)};
   }
 
   // ---- fits --------------------------------------------------------------------------------------------------
@@ -991,13 +1055,14 @@ class Evaluation {
 
   // Intervals and nulls of one statistic, whose results `of` finds, over all measures.
   template <class Of>
-  void summarise_draws(const std::vector<Values>& boot, const std::vector<Values>& null, Tail tail,
+  void summarise_draws(const std::vector<Values>& boot, const std::vector<Values>& null, const StatisticInfo& info,
                        const std::vector<std::optional<double>>& observed, const Of& of) {
     const std::size_t count = in_.measures.size();
     std::vector<std::optional<double>> family(count), alone = observed, p(count);
     for (std::size_t m = 0; m < count; ++m)
       if (in_.measures[m].in_family) family[m] = observed[m];
-    const PermutationP all = permutation_p(alone, null, tail), shared = permutation_p(family, null, tail);
+    const PermutationP all = permutation_p(alone, null, info.tail, info.chance),
+                       shared = permutation_p(family, null, info.tail, info.chance);
     for (std::size_t m = 0; m < count; ++m)
       if (family[m]) p[m] = all.p[m];
     const auto q = benjamini_hochberg(p);
@@ -1025,21 +1090,17 @@ class Evaluation {
       const std::size_t from = over_models ? static_cast<std::size_t>(Stat::tau_b_configurations) : s;
       std::vector<std::optional<double>> observed(count);
       for (std::size_t m = 0; m < count; ++m) observed[m] = out_.measures[m].statistics[from].value;
-      // permuted items have their seeds averaged: so has what is compared with them
-      if (averaged_ && (static_cast<Stat>(s) == Stat::spearman || static_cast<Stat>(s) == Stat::pearson))
-        for (std::size_t m = 0; m < count; ++m)
-          if (const auto& averaged = static_cast<Stat>(s) == Stat::spearman ? averaged_spearman_ : averaged_pearson_;
-              m < averaged.size() && averaged[m])
-            observed[m] = averaged[m];
+      for (std::size_t m = 0; m < count; ++m)
+        if (compared_[s][m]) observed[m] = compared_[s][m];
       if (from != s)
         for (MeasureResult& m : out_.measures) m.statistics[s].null_reason = m.statistics[from].null_reason;
-      summarise_draws(boot_[s], null_[from], statistic_catalogue()[s].tail, observed,
+      summarise_draws(boot_[s], null_[from], statistic_catalogue()[s], observed,
                       [&](std::size_t m) -> Statistic& { return out_.measures[m].statistics[s]; });
     }
     for (std::size_t a = 0; a < in_.design.axes.size(); ++a) {
       std::vector<std::optional<double>> observed(count);
       for (std::size_t m = 0; m < count; ++m) observed[m] = out_.measures[m].axes[a].psi.value;
-      summarise_draws(psi_boot_[a], psi_null_[a], Tail::two_sided, observed,
+      summarise_draws(psi_boot_[a], psi_null_[a], statistic_catalogue()[static_cast<std::size_t>(Stat::psi)], observed,
                       [&](std::size_t m) -> Statistic& { return out_.measures[m].axes[a].psi; });
     }
   }
@@ -1050,7 +1111,8 @@ class Evaluation {
   bool averaged_ = true;
   std::vector<std::vector<std::uint32_t>> present_;  // rows with a value, per measure
   Draws boot_, null_, psi_boot_, psi_null_;          // the last two per axis
-  std::vector<std::optional<double>> averaged_spearman_, averaged_pearson_;
+  // What permutations are compared with where it is not the value itself: the same statistic with seeds averaged.
+  std::vector<std::vector<std::optional<double>>> compared_;
   const BootstrapDraws draws_;
   ProtocolResult out_;
 };

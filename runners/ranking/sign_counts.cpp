@@ -44,6 +44,17 @@ GAPBENCH_CLONES void add_groups(const std::uint8_t* row, const std::uint32_t* me
   }
 }
 
+// sums[g] = sum of row[q] over the members q of group g from the cursor on; at most 255 of them
+GAPBENCH_CLONES void sum_groups(const std::uint8_t* row, const std::uint32_t* members,
+                                const std::uint32_t* cursor, const std::uint32_t* end, std::uint32_t groups,
+                                std::uint8_t* sums) {
+  for (std::uint32_t g = 0; g < groups; ++g) {
+    Bytes sum = {};
+    for (std::uint32_t m = cursor[g]; m < end[g]; ++m) sum += *reinterpret_cast<const Bytes*>(row + members[m] * L);
+    *reinterpret_cast<Bytes*>(sums + g * L) = sum;
+  }
+}
+
 GAPBENCH_CLONES void drain(std::uint16_t* from, std::uint32_t* to, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) to[i] += from[i];
   std::memset(from, 0, n * sizeof *from);
@@ -123,29 +134,114 @@ PairSample identity_sample(std::span<const double> gap) {
   return sort_sample(gap, all, all);
 }
 
-void count_signs(const std::vector<Partition>& partitions, const PairSample& sample, const LaneBlock& block,
+SummationPlan::SummationPlan(const Design& design, std::vector<Partition> wanted)
+    : partitions(std::move(wanted)), through(partitions.size()) {
+  const std::size_t k = design.axes.size();
+  std::vector<std::vector<std::size_t>> candidates;  // sets of three and four axes
+  if (partitions.size() > 1 && k <= 16)
+    for (std::size_t bits = 0; bits < (std::size_t{1} << k); ++bits) {
+      std::vector<std::size_t> axes;
+      for (std::size_t a = 0; a < k; ++a)
+        if (bits >> a & 1) axes.push_back(a);
+      if (axes.size() == 3 || axes.size() == 4) candidates.push_back(std::move(axes));
+    }
+  std::vector<Partition> made;
+  for (const auto& axes : candidates) made.push_back(partition_by(design, axes));
+  while (true) {
+    double best = 0;
+    std::size_t chosen = 0;
+    std::vector<std::size_t> served;
+    for (std::size_t c = 0; c < made.size(); ++c) {
+      std::vector<std::size_t> serves;
+      for (std::size_t p = 0; p < partitions.size(); ++p)
+        if (!through[p].finer && std::includes(made[c].axes.begin(), made[c].axes.end(), partitions[p].axes.begin(),
+                                               partitions[p].axes.end()))
+          serves.push_back(p);
+      const auto n = static_cast<double>(design.items), uses = static_cast<double>(serves.size());
+      const double saved = uses * n - n - uses * made[c].groups;
+      if (saved > best) {
+        best = saved;
+        chosen = c;
+        served = serves;
+      }
+    }
+    if (served.empty()) return;
+    for (const std::size_t p : served) {
+      Through& t = through[p];
+      t.finer = finer.size();
+      std::vector<std::uint32_t> into(made[chosen].groups);
+      for (std::size_t i = 0; i < design.items; ++i) into[made[chosen].group[i]] = partitions[p].group[i];
+      t.begin.assign(partitions[p].groups + 1, 0);
+      for (std::uint32_t g = 0; g < partitions[p].groups; ++g) {
+        for (std::uint32_t f = 0; f < into.size(); ++f)
+          if (into[f] == g) t.members.push_back(f);
+        t.begin[g + 1] = static_cast<std::uint32_t>(t.members.size());
+      }
+    }
+    finer.push_back(made[chosen]);
+  }
+}
+
+namespace {
+
+using Grouping = SignCountsMemory::Grouping;
+
+// Returns the size of the largest group.
+std::size_t group_positions(const Partition& partition, const PairSample& sample, Grouping& g) {
+  const std::size_t n = sample.item.size();
+  g.group.resize(n);
+  g.begin.assign(partition.groups + 1, 0);
+  for (std::size_t p = 0; p < n; ++p) ++g.begin[(g.group[p] = partition.group[sample.item[p]]) + 1];
+  std::size_t largest = 0;
+  for (std::uint32_t u = 0; u < partition.groups; ++u) {
+    largest = std::max<std::size_t>(largest, g.begin[u + 1]);
+    g.begin[u + 1] += g.begin[u];
+  }
+  g.cursor.assign(g.begin.begin(), g.begin.end() - 1);
+  g.members.resize(n);
+  for (std::size_t p = 0; p < n; ++p) g.members[g.cursor[g.group[p]]++] = static_cast<std::uint32_t>(p);
+  g.cursor.assign(g.begin.begin(), g.begin.end() - 1);
+  return largest;
+}
+
+// Takes the positions [from, to) out: each is the first left of its group.
+void advance(Grouping& g, std::size_t from, std::size_t to) {
+  for (std::size_t q = from; q < to; ++q) ++g.cursor[g.group[q]];
+}
+
+// Pairs (p, q) with a smaller gap at q, by the groups of p and q.
+void count_larger(const Grouping& g, const PairSample& sample, std::uint32_t groups, std::int64_t* larger) {
+  std::vector<std::int64_t> smaller(groups, 0);  // positions with a smaller gap, by group
+  std::size_t next = sample.item.size();
+  for (std::size_t p = sample.item.size(); p-- > 0;) {
+    while (next > sample.tie_end[p]) ++smaller[g.group[--next]];
+    std::int64_t* const out = larger + std::size_t{g.group[p]} * groups;
+    for (std::uint32_t v = 0; v < groups; ++v) out[v] += smaller[v];
+  }
+}
+
+}  // namespace
+
+void count_signs(const SummationPlan& plan, const PairSample& sample, const LaneBlock& block,
                  SignCountsMemory& memory, std::vector<CellCounts>& counts) {
-  const std::size_t n = sample.item.size(), parts = partitions.size();
+  const std::size_t n = sample.item.size(), parts = plan.partitions.size();
   counts.resize(parts);
-  for (auto* lists : {&memory.members, &memory.begin, &memory.cursor, &memory.group}) lists->resize(parts);
+  memory.straight.resize(parts);
+  memory.finer.resize(plan.finer.size());
   memory.cells.resize(parts);
   memory.row.resize(n * L);
   std::vector<std::size_t> largest(parts, 0), filled(parts, 0);
+  std::vector<bool> through(parts, false);
+  std::size_t most_groups = 0;
+  for (std::size_t f = 0; f < plan.finer.size(); ++f) {
+    group_positions(plan.finer[f], sample, memory.finer[f]);
+    most_groups = std::max<std::size_t>(most_groups, plan.finer[f].groups);
+  }
+  memory.sums.resize(most_groups * L);
   for (std::size_t k = 0; k < parts; ++k) {
-    const std::uint32_t groups = partitions[k].groups;
-    auto &group = memory.group[k], &begin = memory.begin[k], &members = memory.members[k];
-    group.resize(n);
-    begin.assign(groups + 1, 0);
-    for (std::size_t p = 0; p < n; ++p) ++begin[(group[p] = partitions[k].group[sample.item[p]]) + 1];
-    for (std::uint32_t g = 0; g < groups; ++g) {
-      largest[k] = std::max<std::size_t>(largest[k], begin[g + 1]);
-      begin[g + 1] += begin[g];
-    }
-    memory.cursor[k].assign(begin.begin(), begin.end() - 1);
-    members.resize(n);
-    for (std::size_t p = 0; p < n; ++p) members[memory.cursor[k][group[p]]++] = static_cast<std::uint32_t>(p);
-    memory.cursor[k].assign(begin.begin(), begin.end() - 1);
-
+    const std::uint32_t groups = plan.partitions[k].groups;
+    largest[k] = group_positions(plan.partitions[k], sample, memory.straight[k]);
+    through[k] = plan.through[k].finer && largest[k] <= 255;  // sums of bytes must not overflow
     const std::size_t cells = std::size_t{groups} * groups;
     memory.cells[k].assign(cells * L, 0);
     CellCounts& c = counts[k];
@@ -155,6 +251,7 @@ void count_signs(const std::vector<Partition>& partitions, const PairSample& sam
     c.gap_larger.assign(cells, 0);
     c.tied_gap.clear();
     if (sample.gap_ties) c.tied_gap.assign(cells * L, 0);
+    const auto &begin = memory.straight[k].begin, &group = memory.straight[k].group;
     for (std::uint32_t u = 0; u < groups; ++u)
       for (std::uint32_t v = 0; v < groups; ++v)
         c.pairs[std::size_t{u} * groups + v] =
@@ -166,32 +263,45 @@ void count_signs(const std::vector<Partition>& partitions, const PairSample& sam
       c.pairs[std::size_t{group[start]} * groups + group[start]] -= copies * copies;
       start = end;
     }
+    count_larger(memory.straight[k], sample, groups, c.gap_larger.data());
   }
 
+  const auto add = [&](std::size_t k, std::size_t p, const std::uint8_t* from, const std::uint32_t* members,
+                       const std::uint32_t* cursor, const std::uint32_t* end) {
+    if ((filled[k] += largest[k]) > 65535) {  // 16 bits might overflow
+      drain(memory.cells[k].data(), counts[k].both.data(), memory.cells[k].size());
+      filled[k] = largest[k];
+    }
+    const std::uint32_t groups = plan.partitions[k].groups;
+    add_groups(from, members, cursor, end, groups,
+               memory.cells[k].data() + std::size_t{memory.straight[k].group[p]} * groups * L);
+  };
   for (std::size_t p = 0; p < n; ++p) {
-    const std::size_t first = sample.tie_end[p];
+    const std::size_t before = p == 0 ? 0 : sample.tie_end[p - 1], first = sample.tie_end[p];
     compare_row(block.rank.data(), sample.measured.data(), first, n, sample.measured[p], memory.row.data());
+    for (std::size_t f = 0; f < plan.finer.size(); ++f) {
+      Grouping& g = memory.finer[f];
+      advance(g, before, first);
+      bool summed = false;
+      for (std::size_t k = 0; k < parts; ++k) {
+        if (!through[k] || *plan.through[k].finer != f) continue;
+        if (!summed)
+          sum_groups(memory.row.data(), g.members.data(), g.cursor.data(), g.begin.data() + 1,
+                     plan.finer[f].groups, memory.sums.data());
+        summed = true;
+        const SummationPlan::Through& t = plan.through[k];
+        add(k, p, memory.sums.data(), t.members.data(), t.begin.data(), t.begin.data() + 1);
+      }
+    }
     for (std::size_t k = 0; k < parts; ++k) {
-      const std::uint32_t groups = partitions[k].groups;
-      const auto &members = memory.members[k], &begin = memory.begin[k];
-      auto& cursor = memory.cursor[k];
-      std::int64_t* const larger = &counts[k].gap_larger[std::size_t{memory.group[k][p]} * groups];
-      for (std::uint32_t g = 0; g < groups; ++g) {
-        while (cursor[g] < begin[g + 1] && members[cursor[g]] < first) ++cursor[g];
-        larger[g] += begin[g + 1] - cursor[g];
-      }
-      if ((filled[k] += largest[k]) > 65535) {  // 16 bits might overflow
-        drain(memory.cells[k].data(), counts[k].both.data(), memory.cells[k].size());
-        filled[k] = largest[k];
-      }
-      add_groups(memory.row.data(), members.data(), cursor.data(), begin.data() + 1, groups,
-                 memory.cells[k].data() + std::size_t{memory.group[k][p]} * groups * L);
+      if (through[k]) continue;
+      Grouping& g = memory.straight[k];
+      advance(g, before, first);
+      add(k, p, memory.row.data(), g.members.data(), g.cursor.data(), g.begin.data() + 1);
     }
   }
-  for (std::size_t k = 0; k < parts; ++k) {
-    CellCounts& c = counts[k];
-    drain(memory.cells[k].data(), c.both.data(), memory.cells[k].size());
-  }
+  for (std::size_t k = 0; k < parts; ++k)
+    drain(memory.cells[k].data(), counts[k].both.data(), memory.cells[k].size());
   if (!sample.gap_ties) return;
   for (std::size_t p = 0; p < n; ++p)
     for (std::size_t q = p + 1; q < sample.tie_end[p]; ++q) {
@@ -199,7 +309,8 @@ void count_signs(const std::vector<Partition>& partitions, const PairSample& sam
       const std::uint16_t* const a = &block.rank[sample.measured[p] * L];
       const std::uint16_t* const b = &block.rank[sample.measured[q] * L];
       for (std::size_t k = 0; k < parts; ++k) {
-        const std::uint32_t groups = partitions[k].groups, u = memory.group[k][p], v = memory.group[k][q];
+        const std::uint32_t groups = plan.partitions[k].groups, u = memory.straight[k].group[p],
+                            v = memory.straight[k].group[q];
         std::uint32_t* const forward = &counts[k].tied_gap[(std::size_t{u} * groups + v) * L];
         std::uint32_t* const back = &counts[k].tied_gap[(std::size_t{v} * groups + u) * L];
         for (std::size_t l = 0; l < L; ++l) forward[l] += a[l] > b[l];

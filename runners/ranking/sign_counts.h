@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,19 @@ struct Partition {
   std::uint32_t groups = 0;
 };
 Partition partition_by(const Design& design, std::vector<std::size_t> axes);
+
+/// How to sum a row of comparisons into the groups of all partitions: through finer partitions of three or four
+/// axes, each of which serves several of them, where that saves additions.
+struct SummationPlan {
+  explicit SummationPlan(const Design& design, std::vector<Partition> partitions);
+  std::vector<Partition> partitions;     ///< what is counted
+  std::vector<Partition> finer;
+  struct Through {
+    std::optional<std::size_t> finer;            ///< nothing: straight from the row
+    std::vector<std::uint32_t> members, begin;   ///< groups of the finer partition, by group
+  };
+  std::vector<Through> through;          ///< of each partition
+};
 
 /// Positions sorted by gap, largest first.
 struct PairSample {
@@ -81,13 +95,16 @@ struct CellCounts {
 
 /// Reusable memory of `count_signs`, one per thread.
 struct SignCountsMemory {
-  std::vector<std::uint8_t> row;
+  struct Grouping {  ///< positions by group; those from the cursor on have a smaller gap than the row's
+    std::vector<std::uint32_t> members, begin, cursor, group;
+  };
+  std::vector<std::uint8_t> row, sums;
   std::vector<std::vector<std::uint16_t>> cells;
-  std::vector<std::vector<std::uint32_t>> members, begin, cursor, group;
+  std::vector<Grouping> straight, finer;
 };
 
-/// Counts of all partitions.
-void count_signs(const std::vector<Partition>& partitions, const PairSample& sample, const LaneBlock& block,
+/// Counts of all partitions of the plan.
+void count_signs(const SummationPlan& plan, const PairSample& sample, const LaneBlock& block,
                  SignCountsMemory& memory, std::vector<CellCounts>& counts);
 
 /// The counts of a coarser partition from those of a finer one: group u of the finer is part of group into[u].

@@ -122,7 +122,8 @@ std::optional<LossSummary> summarise(std::vector<double> losses) {
   std::sort(losses.begin(), losses.end());
   LossSummary s;
   s.environments = losses.size();
-  for (const double l : losses) s.mean += l / static_cast<double>(losses.size());
+  for (const double l : losses) s.mean += l;
+  s.mean /= static_cast<double>(losses.size());
   s.q90 = quantile(losses, 0.9);
   s.max = losses.back();
   return s;

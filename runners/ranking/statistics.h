@@ -44,6 +44,7 @@ struct StatisticInfo {
   const char* label;
   const char* better;   ///< "larger", "smaller"
   Tail tail;            ///< of the permutation test
+  std::optional<double> chance;  ///< what no association gives on average, where that is known
   bool sees_sign;       ///< false: the same for a measure and its negative
   const char* meaning;  ///< one sentence
 };

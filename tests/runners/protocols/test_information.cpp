@@ -78,7 +78,7 @@ Evaluation evaluate(const Design& d, const std::vector<Values>& measures,
   std::vector<std::span<const double>> spans(measures.begin(), measures.end());
   std::size_t next = 0;
   for (const LaneBlock& block : lane_blocks(spans)) {
-    count_signs(conditioning.partitions, sample, block, memory, counts);
+    count_signs(conditioning.plan, sample, block, memory, counts);
     for (const auto& lane : block.measures) REQUIRE(lane.measure == next++);
     for (auto& r : jiang_k(conditioning, counts, block)) e.k.push_back(std::move(r));
     if (!d.why_not_full_grid())
@@ -204,7 +204,7 @@ TEST_CASE("counts beyond 16 and 8 bits are exact") {
   SignCountsMemory memory;
   std::vector<CellCounts> counts;
   const auto blocks = lane_blocks({std::span<const double>(x)});
-  count_signs({partition_by(d, {0})}, identity_sample(gap), blocks[0], memory, counts);
+  count_signs(SummationPlan(d, {partition_by(d, {0})}), identity_sample(gap), blocks[0], memory, counts);
   std::array<std::array<std::int64_t, 2>, 2> both{}, larger{};
   for (std::size_t i = 0; i < d.items; ++i)
     for (std::size_t j = 0; j < d.items; ++j) {
