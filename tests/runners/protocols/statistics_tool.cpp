@@ -2,10 +2,12 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "measures/api/error.h"
 #include "runners/ranking/correlation.h"
 #include "runners/ranking/friedman.h"
 #include "runners/ranking/multiplicity.h"
 #include "runners/ranking/prediction.h"
+#include "runners/ranking/rank.h"
 #include "runners/ranking/robust_rmse.h"
 #include "runners/ranking/weighted_tau.h"
 
@@ -72,12 +74,34 @@ json many(const json& request) {
           {"q", q},          {"ranges", ranges}};
 }
 
+json rank_csvs(const json& request) {
+  std::vector<nlohmann::ordered_json> rankings;
+  RankOptions options;
+  options.resamples = options.permutations = request.value("draws", 40);
+  options.complete_cases = request.value("complete_cases", false);
+  options.infinite_is_extreme = request.value("inf_is_extreme", false);
+  options.axes = request.value("axes", options.axes);
+  options.halves = request.value("halves", options.halves);
+  options.threads = request.value("threads", 0);
+  try {
+    for (const std::string csv : request["csv"]) {
+      options.title = "ledger " + std::to_string(rankings.size());
+      rankings.push_back(rank(Table::parse_csv(csv, "ledger"), options));
+    }
+    if (rankings.size() > 1) rankings.front()["comparison"] = compare_rankings(rankings);
+  } catch (const InputError& e) {
+    return {{"error", e.what()}};
+  }
+  return json(rankings.front());
+}
+
 }  // namespace
 
 int main() {
   for (std::string line; std::getline(std::cin, line);) {
     const json request = json::parse(line);
-    std::cout << (request.contains("folds")    ? predict(request)
+    std::cout << (request.contains("csv")      ? rank_csvs(request)
+                  : request.contains("folds")  ? predict(request)
                   : request.contains("score")  ? many(request)
                   : request.contains("groups") ? robust(request) : correlations(request)) << "\n";
   }

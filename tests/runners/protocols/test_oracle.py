@@ -1,11 +1,15 @@
-"""The statistics against scipy and numpy on random data with and without ties. Exits 77 where scipy is missing."""
+"""The statistics against scipy and numpy on random data with and without ties, and whole ranking documents
+against their schema. Exits 77 where scipy or jsonschema is missing."""
+import itertools
 import json
 import math
+import pathlib
 import subprocess
 import sys
 import warnings
 
 try:
+    import jsonschema
     import numpy as np
     from scipy import optimize, stats
 except ImportError as error:
@@ -127,6 +131,75 @@ def many_measures():
     assert np.allclose(a["ranges"], [stats.studentized_range.ppf(0.95, k, np.inf) for k in range(2, 40, 6)], atol=1e-5)
 
 
-for test in [correlations, robust_rmse, prediction, many_measures]:
+def ledger(seeds=2, seed=0, drop=(), extra=None):
+    rng = np.random.default_rng(seed)
+    lines = ["experiment_id,repeat_id,hp.lr,hp.width,hp.fixed,gen.gap,gen.gap_loss,complexity.good,complexity.noise,complexity.holes,"
+             "complexity.flat,complexity.empty"]
+    for c, (lr, width) in enumerate(itertools.product((0.1, 0.01, 0.001), ("16", "wide"))):
+        if c in drop:
+            continue
+        for s in range(seeds):
+            gap = 0.05 * c + 0.01 * rng.normal() + 0.1
+            row = [f"c{c}", s, lr, width, 7, gap, 3 * gap, gap + 0.01 * rng.normal(), rng.normal(), "" if c == 1 else gap,
+                   2, "nan"]
+            lines.append(",".join(map(str, extra(c, s, row) if extra else row)))
+    return "\n".join(lines) + "\n"
+
+
+def documents():
+    schema = json.loads((pathlib.Path(__file__).parents[3] / "reports/schemas/ranking.schema.json").read_text())
+    one, holes, single, several = ask([
+        {"csv": [ledger()]}, {"csv": [ledger(drop=(2,))]}, {"csv": [ledger(seeds=1)]}, {"csv": [ledger(seed=s) for s in range(3)]}])
+    for document in (one, holes, single, several):
+        jsonschema.validate(document, schema)
+        assert "NaN" not in json.dumps(document)
+        ids = {m["id"] for m in document["measures"]}
+        assert {"baseline-random", "baseline-oracle-0.02", "baseline-canonical-order", "baseline-hyperparameters",
+                "baseline-hyperparameters-in-sample", "good", "flat"} <= ids, ids
+        for m in document["measures"]:
+            for r in m["results"]:
+                assert set(r["statistics"]) == {s["id"] for s in document["statistics"]}
+                assert len(r["axes"]) == 2 and len(r["sign_error"]["cdf"]) in (0, 100)
+    result = lambda d, m: next(x for x in d["measures"] if x["id"] == m)["results"][0]
+    assert one["population"]["configurations"] == 6 and [a["name"] for a in one["axes"]] == ["lr", "width"]
+    assert one["protocols"][0]["full_grid"] and not holes["protocols"][0]["full_grid"]
+    assert one["protocols"][0]["environments"]["weights"] == "hoeffding" and one["protocols"][1]["environments"]["weights"] == "none"
+    assert result(holes, "good")["axes"][1]["cells"] == {"used": 2, "possible": 3, "constant": 0, "tied_gap": 0}
+    assert "needs a full grid" in result(holes, "good")["statistics"]["pgdl"]["reason"]
+    assert result(one, "holes")["items"] == 5 and result(one, "flat")["status"] == "constant-measure"
+    assert result(one, "good")["interval"]["low"] == result(one, "good")["statistics"]["tau_b"]["interval"]["low"]
+    groups = result(one, "good")["groups"]
+    assert [(g["axis"], g["level"], g["n"]) for g in groups] == [("lr", 0.001, 4), ("lr", 0.01, 4), ("lr", 0.1, 4), ("width", 16, 6),
+                                                                 ("width", "wide", 6)]
+    tests = several["comparison"]["tests"]
+    tau = next(t for t in tests if t["statistic"] == "tau_b" and t["gap"] == "gap_error")
+    assert "good" in tau["measures"] and "flat" not in tau["measures"] and len(several["comparison"]["ledgers"]) == 3
+    assert tau["mean_rank"][tau["measures"].index("good")] < tau["mean_rank"][tau["measures"].index("noise")]
+
+
+def errors():
+    two_levels = ledger(extra=lambda c, s, row: row[:4] + [s] + row[5:])
+    twice = ledger(extra=lambda c, s, row: [row[0], 0] + row[2:])
+    infinite = ledger(extra=lambda c, s, row: row[:7] + ["inf" if c == 5 else row[7]] + row[8:])
+    halved = ledger().replace("complexity.noise", "half_a").replace("complexity.flat", "half_b")
+    a, b, none, dropped, kept, ceiling, threads = ask([
+        {"csv": [two_levels]}, {"csv": [twice]}, {"csv": ["gen.gap,complexity.x\n,1\n"]},
+        {"csv": [ledger().replace(",complexity.empty", ",other").replace("complexity.holes", "complexity.h")], "complete_cases": True},
+        {"csv": [infinite], "inf_is_extreme": True}, {"csv": [halved], "halves": ["half_a", "gen.gap"]},
+        {"csv": [ledger()], "threads": 1}])
+    for part in ("configuration 'c0' has two values of the axis 'hp.fixed': 0 in row 1, 1 in row 2", "--axes"):
+        assert part in a["error"], a
+    assert "rows 1 and 2 are both configuration 'c0', seed '0'" in b["error"], b
+    assert "none of its 1 rows can be ranked" in none["error"], none
+    assert dropped["population"]["excluded"]["incomplete"] == 2 and dropped["population"]["models"] == 10, dropped
+    good = next(m for m in kept["measures"] if m["id"] == "good")
+    assert good["counts"]["infinite"] == 2 and good["counts"]["missing"] == 0
+    assert all(s["value"] is None or math.isfinite(s["value"]) for s in good["results"][0]["statistics"].values())
+    c = ceiling["protocols"][0]["noise_ceiling"]
+    assert c["reason"] is None and -1 <= c["tau_b"] <= 1 and c["n"] == 12
+    assert threads == ask([{"csv": [ledger()], "threads": 3}])[0]
+
+
+for test in [correlations, robust_rmse, prediction, many_measures, documents, errors]:
     test()
     print("ok", test.__name__)
