@@ -4,7 +4,7 @@ namespace gapbench::reports {
 
 namespace {
 
-constexpr const char* schema_id = "gapbench/ranking/1";
+constexpr const char* schema_id = "gapbench/ranking/2";
 
 [[noreturn]] void wrong(const std::string& where, const char* expected, const Document& found) {
   std::string text = found.dump();
@@ -43,6 +43,16 @@ void interval(const Document& result, const std::string& where, const char* key)
   number(v, where + "." + key, "high");
 }
 
+void statistic(const Document& s, const std::string& where) {
+  number(s, where, "value", true);
+  for (const char* key : {"reason", "interval_reason", "null_reason"}) text(s, where, key, true);
+  interval(s, where, "interval");
+  interval(s, where, "null");
+  if (s["null"].is_null()) return;
+  for (const char* key : {"p", "p_family"}) number(s["null"], where + ".null", key);
+  number(s["null"], where + ".null", "q", true);
+}
+
 }  // namespace
 
 void check(const Document& ranking) {
@@ -76,6 +86,12 @@ void check(const Document& ranking) {
   const Document& bootstrap = member(ranking, root, "bootstrap");
   number(bootstrap, "ranking.bootstrap", "resamples");
   number(bootstrap, "ranking.bootstrap", "level");
+  const Document& statistics = list(ranking, root, "statistics");
+  for (std::size_t i = 0; i < statistics.size(); ++i)
+    for (const char* key : {"id", "label", "better", "meaning"})
+      text(statistics[i], "ranking.statistics[" + std::to_string(i) + "]", key);
+  if (list(ranking, root, "protocols").size() != gaps.size())
+    wrong("ranking.protocols", "one entry per gap", ranking["protocols"]);
   const Document& measures = list(ranking, root, "measures");
   for (std::size_t i = 0; i < measures.size(); ++i) {
     const std::string where = "ranking.measures[" + std::to_string(i) + "]";
@@ -100,6 +116,10 @@ void check(const Document& ranking) {
       for (const char* key : {"measure", "gap", "both"}) number(ties, here + ".ties", key);
       interval(r, here, "interval");
       interval(r, here, "null_band");
+      const Document& all = member(r, here, "statistics");
+      for (const Document& s : statistics)
+        statistic(member(all, here + ".statistics", s["id"].get_ref<const std::string&>().c_str()),
+                  here + ".statistics." + s["id"].get<std::string>());
     }
   }
   const Document& models = list(ranking, root, "models");

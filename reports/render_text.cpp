@@ -56,6 +56,64 @@ std::vector<std::string> cells(const Document& measure, std::size_t gap, int& ra
           text_or_empty(measure["sign"])};
 }
 
+// The protocols that have columns of their own, in the second table of a gap.
+struct Column {
+  const char *id, *heading;
+};
+const std::vector<Column>& protocol_columns() {
+  static const std::vector<Column> c = {{"psi", "Psi"},
+                                        {"jiang_k", "K"},
+                                        {"pgdl", "PGDL"},
+                                        {"sign_error_mean", "sign error"},
+                                        {"sign_error_q90", "90 %"},
+                                        {"sign_error_max", "max"}};
+  return c;
+}
+
+std::vector<std::string> protocol_headings() {
+  std::vector<std::string> h = {"measure"};
+  for (const Column& c : protocol_columns()) {
+    h.emplace_back(c.heading);
+    h.emplace_back("null");
+  }
+  return h;
+}
+
+// "0.412 [0.300, 0.520] *", the star where the family-wise permutation p is below 0.05; and the null band.
+std::vector<std::string> protocol_cells(const Document& measure, std::size_t gap) {
+  std::vector<std::string> row = {measure["id"].get<std::string>() +
+                                  (measure["kind"] == "baseline" ? " (baseline)" : "")};
+  for (const Column& c : protocol_columns()) {
+    const Document& all = measure["results"][gap]["statistics"];
+    const auto it = all.find(c.id);
+    if (it == all.end() || (*it)["value"].is_null()) {
+      row.insert(row.end(), {"-", ""});
+      continue;
+    }
+    std::string text = fixed((*it)["value"], 3);
+    if (!(*it)["interval"].is_null()) text += " " + interval_text((*it)["interval"]);
+    const Document& null = (*it)["null"];
+    if (measure["kind"] != "baseline" && !null.is_null() && null["p_family"].get<double>() < 0.05) text += " *";
+    row.push_back(std::move(text));
+    row.push_back(interval_text(null));
+  }
+  return row;
+}
+
+// Why statistics are missing, each reason once.
+std::vector<std::string> missing_reasons(const Document& ranking, std::size_t gap) {
+  std::vector<std::string> lines;
+  for (const Column& c : protocol_columns())
+    for (const Document& m : ranking["measures"]) {
+      const Document& all = m["results"][gap]["statistics"];
+      const auto it = all.find(c.id);
+      if (it == all.end() || (*it)["reason"].is_null()) continue;
+      const std::string line = std::string(c.heading) + ": " + (*it)["reason"].get<std::string>();
+      if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
+    }
+  return lines;
+}
+
 // Order of a gap's table: tau-b, largest first; without one last.
 std::vector<std::size_t> order(const Document& ranking, std::size_t gap) {
   std::vector<std::size_t> index(ranking["measures"].size());
@@ -66,6 +124,12 @@ std::vector<std::size_t> order(const Document& ranking, std::size_t gap) {
   };
   std::stable_sort(index.begin(), index.end(), [&](std::size_t a, std::size_t b) { return key(a) > key(b); });
   return index;
+}
+
+std::vector<std::vector<std::string>> protocol_rows(const Document& ranking, std::size_t gap) {
+  std::vector<std::vector<std::string>> all;
+  for (const std::size_t i : order(ranking, gap)) all.push_back(protocol_cells(ranking["measures"][i], gap));
+  return all;
 }
 
 std::vector<std::vector<std::string>> rows(const Document& ranking, std::size_t gap) {
@@ -89,6 +153,42 @@ std::string markdown_cell(const std::string& text) {
   return out;
 }
 
+void markdown_table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& body,
+                    const std::vector<std::size_t>& texts, std::string& out) {
+  out += "\n|";
+  for (const std::string& h : heads) out += " " + h + " |";
+  out += "\n|";
+  for (std::size_t c = 0; c < heads.size(); ++c)
+    out += std::find(texts.begin(), texts.end(), c) != texts.end() ? "---|" : "---:|";
+  out += "\n";
+  for (const auto& row : body) {
+    out += "|";
+    for (const std::string& cell : row) out += " " + markdown_cell(cell) + " |";
+    out += "\n";
+  }
+}
+
+void aligned_table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& body,
+                   const std::vector<std::size_t>& texts, std::string& out) {
+  std::vector<std::size_t> width;
+  for (std::size_t c = 0; c < heads.size(); ++c) {
+    width.push_back(heads[c].size());
+    for (const auto& row : body) width[c] = std::max(width[c], display_width(row[c]));
+  }
+  const auto line = [&](const std::vector<std::string>& row) {
+    std::string text;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const std::string padding(width[c] - display_width(row[c]), ' ');
+      const bool left = std::find(texts.begin(), texts.end(), c) != texts.end();
+      text += (c > 0 ? "  " : "") + (left ? row[c] + padding : padding + row[c]);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text + "\n";
+  };
+  out += line(heads);
+  for (const auto& row : body) out += line(row);
+}
+
 }  // namespace
 
 std::string render_json(const Document& ranking) {
@@ -100,13 +200,19 @@ std::string render_csv(const Document& ranking) {
   check(ranking);
   std::string out =
       "gap,measure,kind,family,sign,status,n,tau_a,tau_b,low,high,p_value,p_method,concordant,discordant,"
-      "ties_measure,ties_gap,ties_both,missing,censored\n";
+      "ties_measure,ties_gap,ties_both,missing,censored";
+  static constexpr const char* parts[] = {"", "_low", "_high", "_null_low", "_null_high", "_p_permutation",
+                                          "_p_family", "_q"};
+  const auto own_columns = [](const Document& s) { return s["id"] == "tau_b" ? 3 : 0; };  // that are there already
+  for (const Document& s : ranking["statistics"])
+    for (int k = own_columns(s); k < 8; ++k) out += "," + csv_cell(s["id"].get<std::string>() + parts[k]);
+  out += "\n";
   for (std::size_t g = 0; g < ranking["gaps"].size(); ++g)
     for (const std::size_t i : order(ranking, g)) {
       const Document& m = ranking["measures"][i];
       const Document& r = m["results"][g];
       const Document& interval = r["interval"];
-      const std::vector<std::string> row = {text_or_empty(r["gap"]),
+      std::vector<std::string> row = {text_or_empty(r["gap"]),
                                             text_or_empty(m["id"]),
                                             text_or_empty(m["kind"]),
                                             text_or_empty(m["family"]),
@@ -126,6 +232,17 @@ std::string render_csv(const Document& ranking) {
                                             r["ties"]["both"].dump(),
                                             m["counts"]["missing"].dump(),
                                             m["counts"]["censored"].dump()};
+      for (const Document& s : ranking["statistics"]) {
+        const Document& v = r["statistics"][s["id"].get<std::string>()];
+        const auto part = [&](const char* of, const char* key) {
+          return v[of].is_null() ? std::string() : text_or_empty(v[of][key]);
+        };
+        const std::vector<std::string> cells_of = {text_or_empty(v["value"]),  part("interval", "low"),
+                                                   part("interval", "high"),   part("null", "low"),
+                                                   part("null", "high"),       part("null", "p"),
+                                                   part("null", "p_family"),   part("null", "q")};
+        row.insert(row.end(), cells_of.begin() + own_columns(s), cells_of.end());
+      }
       for (std::size_t c = 0; c < row.size(); ++c) out += (c > 0 ? "," : "") + csv_cell(row[c]);
       out += "\n";
     }
@@ -138,21 +255,17 @@ std::string render_markdown(const Document& ranking) {
   for (std::size_t g = 0; g < ranking["gaps"].size(); ++g) {
     out += "\n## " + markdown_cell(gap_title(ranking["gaps"][g])) + "\n\n";
     for (const std::string& sentence : evidence(ranking, g)) out += "* " + markdown_cell(sentence) + "\n";
-    out += "\n|";
-    for (const std::string& h : headings()) out += " " + h + " |";
-    out += "\n|";
-    for (std::size_t c = 0; c < headings().size(); ++c) out += c == 1 || c == 8 ? "---|" : "---:|";
-    out += "\n";
-    for (const auto& row : rows(ranking, g)) {
-      out += "|";
-      for (const std::string& cell : row) out += " " + markdown_cell(cell) + " |";
-      out += "\n";
-    }
+    markdown_table(headings(), rows(ranking, g), {1, 8}, out);
+    markdown_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
+    for (const std::string& line : missing_reasons(ranking, g)) out += "\n- " + markdown_cell(line) + "\n";
   }
   out += fmt::format(
       "\ntau-b: Kendall's rank correlation with the gap. Interval: {:g} % percentile bootstrap over "
       "configurations, {} resamples. "
-      "p: two-sided, against independence. Ties: pairs tied in the measure / the gap / both.\n",
+      "p: two-sided, against independence. Ties: pairs tied in the measure / the gap / both. "
+      "Psi: granulated Kendall. K: Jiang's conditional mutual information. PGDL: the competition's score. Sign error: "
+      "mean, 90th percentile and maximum over environments. Null: where the statistic falls when the measures of "
+      "whole configurations are permuted. *: family-wise permutation p below 0.05.\n",
       100 * ranking["bootstrap"]["level"].get<double>(), ranking["bootstrap"]["resamples"].dump());
   for (const Document& note : ranking["notes"]) out += "\n" + markdown_cell(note) + "\n";
   return out;
@@ -162,24 +275,13 @@ std::string render_table(const Document& ranking) {
   check(ranking);
   std::string out = ranking["title"].get<std::string>() + ": " + population_sentence(ranking) + "\n";
   for (std::size_t g = 0; g < ranking["gaps"].size(); ++g) {
-    const auto body = rows(ranking, g);
-    std::vector<std::size_t> width;
-    for (std::size_t c = 0; c < headings().size(); ++c) {
-      width.push_back(headings()[c].size());
-      for (const auto& row : body) width[c] = std::max(width[c], display_width(row[c]));
-    }
-    const auto line = [&](const std::vector<std::string>& row) {
-      std::string text;
-      for (std::size_t c = 0; c < row.size(); ++c) {
-        const std::string padding(width[c] - display_width(row[c]), ' ');
-        text += (c > 0 ? "  " : "") + (c == 1 || c == 3 || c == 8 ? row[c] + padding : padding + row[c]);
-      }
-      text.erase(text.find_last_not_of(' ') + 1);
-      return text + "\n";
-    };
-    out += "\n" + gap_title(ranking["gaps"][g]) + "\n" + line(headings());
-    for (const auto& row : body) out += line(row);
+    out += "\n" + gap_title(ranking["gaps"][g]) + "\n";
+    aligned_table(headings(), rows(ranking, g), {1, 3, 8}, out);
+    out += "\n";
+    aligned_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
+    for (const std::string& line : missing_reasons(ranking, g)) out += "- " + line + "\n";
   }
+  out += "\n*: family-wise permutation p below 0.05. null: where the statistic falls when measures are permuted.\n";
   for (const Document& note : ranking["notes"]) out += "\nnote: " + note.get<std::string>() + "\n";
   return out;
 }

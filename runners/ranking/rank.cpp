@@ -1,17 +1,20 @@
 #include "runners/ranking/rank.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <set>
-#include <thread>
 
 #include "measures/api/error.h"
 #include "measures/api/suggest.h"
 #include "measures/numerics/philox.h"
+#include "runners/ranking/baselines.h"
 #include "runners/ranking/bootstrap.h"
+#include "runners/ranking/correlation.h"
+#include "runners/ranking/friedman.h"
 #include "runners/ranking/kendall.h"
+#include "runners/ranking/parallel.h"
+#include "runners/ranking/protocol_document.h"
 
 namespace gapbench {
 
@@ -21,10 +24,12 @@ namespace {
 
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 constexpr int random_redraws = 1000;
+constexpr std::size_t baseline_folds = 10;
 
 struct Gap {
   std::string id, column, label, unit;
   std::vector<double> values;  // of the ranked models
+  bool accuracy = true;        // a difference of shares of test points: Hoeffding's inequality holds
 };
 
 struct Candidate {
@@ -64,7 +69,7 @@ std::vector<Gap> find_gaps(const Table& table, const RankOptions& options) {
     if (column == "gen.gap")
       gaps.push_back({"gap_error", column, "test error − train error", "fraction", {}});
     else if (column == "gen.gap_loss")
-      gaps.push_back({"gap_loss", column, "test − train cross-entropy", "nats", {}});
+      gaps.push_back({"gap_loss", column, "test − train cross-entropy", "nats", {}, false});
     else
       gaps.push_back({column, column, column, "", {}});
   }
@@ -125,11 +130,12 @@ struct Population {
   std::vector<std::size_t> rows;             // of the table, ranked
   std::vector<std::uint32_t> configuration;  // index per ranked row
   std::vector<std::string> configuration_names;
-  std::int64_t not_converged = 0, low_train_accuracy = 0, missing_gap = 0;
+  std::int64_t not_converged = 0, low_train_accuracy = 0, missing_gap = 0, incomplete = 0;
   bool unfiltered = false;  // no row passed the filters: all are ranked, with a note
 };
 
-Population select_rows(const Table& table, const RankOptions& options, const std::vector<Gap>& gaps) {
+Population select_rows(const Table& table, const RankOptions& options, const std::vector<Gap>& gaps,
+                       const std::vector<std::string>& measures) {
   Population p;
   const auto flag_column = [&](const char* name) {
     return options.keep_all ? std::nullopt : table.find(name);
@@ -152,6 +158,11 @@ Population select_rows(const Table& table, const RankOptions& options, const std
       ++p.low_train_accuracy;
     } else if (!has_gaps) {
       ++p.missing_gap;
+    } else if (options.complete_cases && std::any_of(measures.begin(), measures.end(), [&](const std::string& c) {
+                 const auto v = table.number(r, table.at(c));
+                 return !v || !std::isfinite(*v);
+               })) {
+      ++p.incomplete;
     } else {
       const std::string name = configuration ? table.cell(r, *configuration) : "row " + std::to_string(r + 1);
       const auto [it, fresh] = index.try_emplace(name, static_cast<std::uint32_t>(index.size()));
@@ -163,7 +174,7 @@ Population select_rows(const Table& table, const RankOptions& options, const std
   if (p.rows.empty() && p.not_converged + p.low_train_accuracy > 0) {
     RankOptions all = options;
     all.keep_all = true;
-    Population everything = select_rows(table, all, gaps);
+    Population everything = select_rows(table, all, gaps, measures);
     everything.unfiltered = true;
     return everything;
   }
@@ -186,17 +197,102 @@ Candidate read_measure(const Table& table, const std::string& column, const Popu
     double v = table.number(r, index).value_or(missing);
     if (std::isinf(v)) {
       ++c.infinite;
-      // ranks only look at the order: the largest finite numbers stand for infinity
-      v = infinite_is_extreme ? std::copysign(std::numeric_limits<double>::max(), v) : missing;
+      if (!infinite_is_extreme) v = missing;
     }
     if (censored && table.number(r, *censored) == 1.0) ++c.censored;
     values.push_back(v);
+  }
+  if (infinite_is_extreme) {  // as far beyond the finite values as these are apart
+    double low = 0, high = 0;
+    bool any = false;
+    for (const double v : values)
+      if (std::isfinite(v)) {
+        low = any ? std::min(low, v) : v;
+        high = any ? std::max(high, v) : v;
+        any = true;
+      }
+    const double step = std::max({high - low, std::abs(high), std::abs(low), 1.0});
+    for (double& v : values)
+      if (std::isinf(v)) v = v > 0 ? high + step : low - step;
   }
   c.values.push_back(std::move(values));
   return c;
 }
 
-std::vector<Candidate> make_baselines(const std::vector<Gap>& gaps, std::size_t models, std::uint64_t seed) {
+// The axes with more than one level, and the level of every configuration.
+struct Axes {
+  std::vector<std::string> columns, names, single_level;
+  std::vector<std::vector<ordered_json>> levels;
+  Design design;
+};
+
+Axes read_axes(const Table& table, const RankOptions& options, const Population& p) {
+  Axes axes;
+  axes.design.items = p.configuration_names.size();
+  std::set<std::string> seen;
+  for (const std::string& pattern : options.axes)
+    for (const std::string& column : table.matching(pattern)) {
+      if (!seen.insert(column).second) continue;
+      std::vector<ordered_json> of_row, levels;
+      for (const std::size_t r : p.rows) {
+        of_row.push_back(level_of(table, r, table.at(column)));
+        if (std::find(levels.begin(), levels.end(), of_row.back()) == levels.end()) levels.push_back(of_row.back());
+      }
+      std::sort(levels.begin(), levels.end(), level_less);
+      if (levels.size() < 2) {
+        axes.single_level.push_back(column);
+        continue;
+      }
+      std::vector<std::optional<std::size_t>> first(axes.design.items);  // ranked row of each configuration
+      Axis axis{strip(column, "hp."), static_cast<std::uint32_t>(levels.size()),
+                std::vector<std::uint32_t>(axes.design.items)};
+      for (std::size_t i = 0; i < p.rows.size(); ++i) {
+        const std::uint32_t c = p.configuration[i];
+        if (!first[c]) first[c] = i;
+        if (of_row[*first[c]] != of_row[i])
+          throw InputError(table.source() + ": configuration '" + p.configuration_names[c] +
+                           "' has two values of the axis '" + column + "': " + of_row[*first[c]].dump() + " in row " +
+                           std::to_string(p.rows[*first[c]] + 1) + ", " + of_row[i].dump() + " in row " +
+                           std::to_string(p.rows[i] + 1) +
+                           "; leave that column out of --axes, or name the column that tells configurations apart "
+                           "with --config");
+        axis.level[c] = static_cast<std::uint32_t>(std::find(levels.begin(), levels.end(), of_row[i]) - levels.begin());
+      }
+      axes.columns.push_back(column);
+      axes.names.push_back(axis.name);
+      axes.levels.push_back(std::move(levels));
+      axes.design.axes.push_back(std::move(axis));
+    }
+  return axes;
+}
+
+// The seed of every ranked row as a number; two rows of one configuration and seed are an error.
+std::vector<std::uint32_t> read_seeds(const Table& table, const RankOptions& options, const Population& p) {
+  std::optional<std::size_t> column = table.find("repeat_id");
+  if (!options.seed.empty()) column = table.at(options.seed);
+  std::map<std::string, std::uint32_t> index;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> rows;
+  std::vector<std::uint32_t> seeds, runs(p.configuration_names.size(), 0);
+  for (std::size_t i = 0; i < p.rows.size(); ++i) {
+    if (!column) {  // by their order
+      seeds.push_back(runs[p.configuration[i]]++);
+      continue;
+    }
+    const std::string& text = table.cell(p.rows[i], *column);
+    seeds.push_back(index.try_emplace(text, static_cast<std::uint32_t>(index.size())).first->second);
+    const auto [it, fresh] = rows.try_emplace({p.configuration[i], seeds.back()}, p.rows[i]);
+    if (!fresh)
+      throw InputError(table.source() + ": rows " + std::to_string(it->second + 1) + " and " +
+                       std::to_string(p.rows[i] + 1) + " are both configuration '" +
+                       p.configuration_names[p.configuration[i]] + "', seed '" + text +
+                       "'; remove one of them, or name other columns with --config and --seed");
+  }
+  return seeds;
+}
+
+std::vector<Candidate> make_baselines(const std::vector<Gap>& gaps, const Design& design,
+                                      const std::vector<std::uint32_t>& configuration, std::uint64_t seed) {
+  const std::size_t models = configuration.size();
   std::vector<Candidate> baselines;
   Candidate random{"baseline-random", "", "baseline", 0, 0, {}};
   RandomStream uniform(random_key(std::to_string(seed), "baseline-random"));
@@ -213,6 +309,16 @@ std::vector<Candidate> make_baselines(const std::vector<Gap>& gaps, std::size_t 
     }
     baselines.push_back(std::move(oracle));
   }
+  if (design.axes.empty()) return baselines;
+  baselines.push_back({"baseline-canonical-order", "", "baseline", 0, 0, {canonical_order(design, configuration)}});
+  Candidate inside{"baseline-hyperparameters-in-sample", "", "baseline", 0, 0, {}},
+      outside{"baseline-hyperparameters", "", "baseline", 0, 0, {}};
+  for (const Gap& gap : gaps) {
+    inside.values.push_back(hyperparameters_in_sample(design, configuration, gap.values));
+    outside.values.push_back(hyperparameters_out_of_fold(design, configuration, gap.values, baseline_folds, seed));
+  }
+  baselines.push_back(std::move(outside));
+  baselines.push_back(std::move(inside));
   return baselines;
 }
 
@@ -224,6 +330,17 @@ MeasureDescription describe(const Candidate& c, const RankOptions& options) {
   if (c.id.compare(0, 15, "baseline-oracle") == 0)
     return {"Noisy oracle", "baselines", "+", "gap + N(0, " + c.id.substr(16) + "^2), in the unit of the gap",
             "Jiang et al. 2019; it sees the test data"};
+  if (c.id == "baseline-canonical-order")
+    return {"Canonical order", "baselines", "+", "sum over axes of +-level, by what is commonly held of the axis",
+            "Jiang et al. 2019; it sees the hyper-parameters alone"};
+  if (c.id == "baseline-hyperparameters")
+    return {"Hyper-parameters alone, out of fold", "baselines", "+",
+            "additive least squares on the levels of all axes, fitted to the other folds",
+            "it sees no network; what a measure must beat"};
+  if (c.id == "baseline-hyperparameters-in-sample")
+    return {"Hyper-parameters alone, in sample", "baselines", "+",
+            "additive least squares on the levels of all axes, fitted to these gaps",
+            "an upper bound: it has seen the gaps"};
   return {};
 }
 
@@ -254,16 +371,36 @@ std::optional<RandomScores> random_scores(const Gap& gap, const RankOptions& opt
                        {"redraws", random_redraws}}};
 }
 
-ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const Population& p,
-                      const BootstrapDraws& draws, const RankOptions& options, const std::string& sign) {
+// tau-b within each level of each axis: pooling groups can hide or reverse what holds in all of them.
+ordered_json groups_json(const Candidate& c, std::size_t g, const Gap& gap, const Population& p, const Axes& axes) {
+  ordered_json list = ordered_json::array();
+  const std::vector<double>& values = c.for_gap(g);
+  for (std::size_t a = 0; a < axes.names.size(); ++a)
+    for (std::uint32_t level = 0; level < axes.levels[a].size(); ++level) {
+      std::vector<double> x, y;
+      for (std::size_t i = 0; i < values.size(); ++i)
+        if (!std::isnan(values[i]) && axes.design.axes[a].level[p.configuration[i]] == level) {
+          x.push_back(values[i]);
+          y.push_back(gap.values[i]);
+        }
+      const Kendall k = kendall(x, y);
+      list.push_back({{"axis", axes.names[a]},
+                      {"level", axes.levels[a][level]},
+                      {"n", k.n},
+                      {"tau_b", k.n < 3 ? ordered_json(nullptr) : or_null(k.tau_b)}});
+    }
+  return list;
+}
+
+ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const Population& p, const Axes& axes,
+                      const MeasureResult& protocols, const ProtocolNames& names, const RankOptions& options,
+                      const std::string& sign) {
   std::vector<double> x, y;
-  std::vector<std::uint32_t> configuration;
   const std::vector<double>& values = c.for_gap(g);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isnan(values[i])) continue;
     x.push_back(values[i]);
     y.push_back(gap.values[i]);
-    configuration.push_back(p.configuration[i]);
   }
   const Kendall k = kendall(x, y);
   std::string status = "ok", reason;
@@ -282,10 +419,10 @@ ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const P
   }
   const bool ok = status == "ok";
   ordered_json interval = nullptr;
-  if (ok && draws.resamples() > 0)
-    if (const auto b = bootstrap_tau_b(x, y, configuration, draws, options.level))
-      interval = {{"low", b->low}, {"high", b->high}, {"undefined_resamples", b->undefined_resamples}};
-  ordered_json agrees = nullptr;
+  if (const auto& i = protocols.at(Stat::tau_b).interval; ok && i)
+    interval = {{"low", i->low}, {"high", i->high}, {"undefined_resamples", i->undefined}};
+  ordered_json agrees = nullptr, observed = nullptr;
+  if (ok) observed = *k.tau_b > 0 ? "+" : *k.tau_b < 0 ? "-" : "0";
   if (ok && (sign == "+" || sign == "-") && *k.tau_b != 0) agrees = (*k.tau_b > 0) == (sign == "+");
   ordered_json result = {{"gap", gap.id},
                          {"status", status},
@@ -300,7 +437,8 @@ ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const P
                          {"ties", {{"measure", k.ties_x}, {"gap", k.ties_y}, {"both", k.ties_both}}},
                          {"interval", interval},
                          {"null_band", nullptr},
-                         {"agrees_with_sign", agrees}};
+                         {"agrees_with_sign", agrees},
+                         {"sign_observed", observed}};
   if (ok && c.id == "baseline-random")
     if (const auto random = random_scores(gap, options)) {  // one draw says little: its row shows many
       result["tau_a"] = random->median_tau_a;
@@ -308,7 +446,31 @@ ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const P
       result["p_value"] = result["p_method"] = result["interval"] = nullptr;
       result["null_band"] = random->band;
     }
+  add_measure_json(protocols, names, result);
+  result["groups"] = groups_json(c, g, gap, p, axes);
   return result;
+}
+
+// The best any measure can reach: how well the gap on one half of the test set orders that on the other.
+ordered_json noise_ceiling(const Table& table, const RankOptions& options, const Population& p) {
+  ordered_json ceiling = {{"tau_b", nullptr}, {"spearman", nullptr}, {"n", 0}, {"reason", nullptr}};
+  if (options.halves.empty()) {
+    ceiling["reason"] = "needs the gap on two halves of the test set: name their columns with --halves";
+    return ceiling;
+  }
+  if (options.halves.size() != 2) throw InputError("--halves takes two columns, the gap on either half of the test set");
+  std::vector<double> a, b;
+  for (const std::size_t r : p.rows) {
+    const auto x = table.number(r, table.at(options.halves[0])), y = table.number(r, table.at(options.halves[1]));
+    if (!x || !y || !std::isfinite(*x) || !std::isfinite(*y)) continue;
+    a.push_back(*x);
+    b.push_back(*y);
+  }
+  ceiling["n"] = a.size();
+  ceiling["tau_b"] = or_null(kendall(a, b).tau_b);
+  ceiling["spearman"] = or_null(spearman(a, b));
+  if (ceiling["tau_b"].is_null()) ceiling["reason"] = "the gap on one of the halves is constant or missing";
+  return ceiling;
 }
 
 ordered_json text_or_null(const std::string& text) {
@@ -320,43 +482,57 @@ ordered_json text_or_null(const std::string& text) {
 ordered_json rank(const Table& table, const RankOptions& options) {
   std::vector<Gap> gaps = find_gaps(table, options);
   const std::vector<std::string> measure_columns = find_measures(table, options, gaps);
-  const Population p = select_rows(table, options, gaps);
+  const Population p = select_rows(table, options, gaps, measure_columns);
   for (Gap& gap : gaps) {
     const std::size_t column = table.at(gap.column);
     for (const std::size_t r : p.rows) gap.values.push_back(*table.number(r, column));
+    for (const double v : gap.values) gap.accuracy = gap.accuracy && std::abs(v) <= 1;
   }
+  const Axes axes = read_axes(table, options, p);
 
   std::vector<Candidate> candidates;
   for (const std::string& column : measure_columns)
     candidates.push_back(read_measure(table, column, p, options.infinite_is_extreme));
-  for (Candidate& baseline : make_baselines(gaps, p.rows.size(), options.random_seed))
+  for (Candidate& baseline : make_baselines(gaps, axes.design, p.configuration, options.random_seed))
     candidates.push_back(std::move(baseline));
-
-  const BootstrapDraws draws(p.configuration_names.size(), static_cast<std::size_t>(options.resamples),
-                             options.random_seed);
   std::vector<MeasureDescription> descriptions;
-  for (const Candidate& c : candidates) descriptions.push_back(describe(c, options));
+  ProtocolNames names{"", axes.names, axes.levels, {}};
+  for (const Candidate& c : candidates) {
+    descriptions.push_back(describe(c, options));
+    names.measures.push_back(c.id);
+  }
+
+  ProtocolInput input{axes.design, p.configuration, read_seeds(table, options, p), {}, {}};
   std::vector<ordered_json> results(candidates.size() * gaps.size());
-  std::atomic<std::size_t> next{0};
-  std::vector<std::exception_ptr> errors(results.size());
-  const auto work = [&] {
-    for (std::size_t i = next++; i < results.size(); i = next++) {
-      const std::size_t c = i / gaps.size(), g = i % gaps.size();
-      try {
-        results[i] = rank_one(candidates[c], g, gaps[g], p, draws, options, descriptions[c].sign);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-    }
-  };
-  const unsigned threads = options.threads > 0 ? static_cast<unsigned>(options.threads)
-                                               : std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::thread> pool;
-  for (unsigned t = 1; t < threads; ++t) pool.emplace_back(work);
-  work();
-  for (std::thread& t : pool) t.join();
-  for (const std::exception_ptr& error : errors)
-    if (error) std::rethrow_exception(error);
+  ordered_json protocols = ordered_json::array();
+  for (std::size_t g = 0; g < gaps.size(); ++g) {
+    input.gap = gaps[g].values;
+    input.measures.clear();
+    for (std::size_t c = 0; c < candidates.size(); ++c)
+      input.measures.push_back(
+          {candidates[c].for_gap(g), descriptions[c].sign == "-", candidates[c].kind == "measure"});
+    ProtocolOptions o;
+    o.constant = options.constant;
+    o.seeds_as = options.seeds_as;
+    o.sign_error.hoeffding = gaps[g].accuracy;
+    o.sign_error.test_points = options.test_points;
+    o.sign_error.min_ess = options.min_ess;
+    o.resamples = options.resamples;
+    o.permutations = options.permutations;
+    o.level = options.level;
+    o.random_seed = options.random_seed;
+    o.threads = options.threads;
+    o.folds = baseline_folds;
+    o.single_level_axis = options.single_level_axes && !axes.single_level.empty();
+    const ProtocolResult result = evaluate_protocols(input, o);
+    names.gap = gaps[g].id;
+    protocols.push_back(protocol_json(result, o, names));
+    protocols.back()["noise_ceiling"] = noise_ceiling(table, options, p);
+    parallel_for(candidates.size(), options.threads, [&](std::size_t c) {
+      results[c * gaps.size() + g] = rank_one(candidates[c], g, gaps[g], p, axes, result.measures[c], names, options,
+                                              descriptions[c].sign);
+    });
+  }
 
   // measures, sorted by tau-b against the first gap
   std::vector<std::size_t> order(candidates.size());
@@ -371,32 +547,19 @@ ordered_json rank(const Table& table, const RankOptions& options) {
   });
 
   ordered_json document = {
-      {"schema", "gapbench/ranking/1"}, {"title", options.title}, {"provenance", options.provenance}};
+      {"schema", "gapbench/ranking/2"}, {"title", options.title}, {"provenance", options.provenance}};
   document["population"] = {{"rows", table.rows()},
                             {"models", p.rows.size()},
                             {"configurations", p.configuration_names.size()},
                             {"excluded",
                              {{"not_converged", p.not_converged},
                               {"low_train_accuracy", p.low_train_accuracy},
-                              {"missing_gap", p.missing_gap}}}};
+                              {"missing_gap", p.missing_gap},
+                              {"incomplete", p.incomplete}}}};
 
-  std::vector<std::string> axis_columns, constant_columns;
-  std::map<std::string, std::vector<ordered_json>> levels;
-  for (const std::string& pattern : options.axes)
-    for (const std::string& column : table.matching(pattern)) {
-      if (levels.count(column) > 0) continue;
-      std::vector<ordered_json>& list = levels[column];
-      for (const std::size_t r : p.rows) {
-        const ordered_json level = level_of(table, r, table.at(column));
-        if (std::find(list.begin(), list.end(), level) == list.end()) list.push_back(level);
-      }
-      std::sort(list.begin(), list.end(), level_less);
-      (list.size() > 1 ? axis_columns : constant_columns).push_back(column);
-    }
   document["axes"] = ordered_json::array();
-  for (const std::string& column : axis_columns)
-    document["axes"].push_back(
-        {{"name", strip(column, "hp.")}, {"column", column}, {"levels", levels[column]}});
+  for (std::size_t a = 0; a < axes.names.size(); ++a)
+    document["axes"].push_back({{"name", axes.names[a]}, {"column", axes.columns[a]}, {"levels", axes.levels[a]}});
 
   document["gaps"] = ordered_json::array();
   for (const Gap& gap : gaps) {
@@ -413,6 +576,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
                            {"unit", "configuration"},        {"method", "percentile"},
                            {"statistic", "tau_b"},           {"seed", options.random_seed}};
 
+  document["statistics"] = statistics_json();
+  document["protocols"] = std::move(protocols);
   document["measures"] = ordered_json::array();
   for (const std::size_t c : order) {
     const Candidate& candidate = candidates[c];
@@ -453,8 +618,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     const std::size_t r = p.rows[i];
     ordered_json hp = ordered_json::object(), gap_values = ordered_json::object(),
                  metrics = ordered_json::object(), values = ordered_json::object();
-    for (const std::string& column : axis_columns)
-      hp[strip(column, "hp.")] = level_of(table, r, table.at(column));
+    for (std::size_t a = 0; a < axes.names.size(); ++a)
+      hp[axes.names[a]] = axes.levels[a][axes.design.axes[a].level[p.configuration[i]]];
     for (const Gap& gap : gaps) gap_values[gap.id] = gap.values[i];
     for (const std::string& column : metric_columns)
       metrics[column] = finite_or_null(table.number(r, table.at(column)).value_or(missing));
@@ -484,8 +649,67 @@ ordered_json rank(const Table& table, const RankOptions& options) {
   if (p.configuration_names.size() < 10)
     notes.push_back("With only " + std::to_string(p.configuration_names.size()) +
                     " configurations, bootstrap intervals are rough.");
+  if (!axes.names.empty())
+    for (const ordered_json& protocol : document["protocols"]) {
+      const ordered_json& e = protocol["environments"];
+      if (e["kept"] == 0 && e["total"] != 0)
+        notes.push_back("Sign error, " + protocol["gap"].get<std::string>() + ": none of " + e["total"].dump() +
+                        " environments has the effective sample size that is asked for.");
+    }
   document["notes"] = std::move(notes);
   return document;
+}
+
+ordered_json compare_rankings(const std::vector<ordered_json>& rankings) {
+  std::vector<std::string> measures;
+  for (const ordered_json& m : rankings.front()["measures"]) {
+    const std::string id = m["id"];
+    const auto has = [&](const ordered_json& ranking) {
+      return std::any_of(ranking["measures"].begin(), ranking["measures"].end(),
+                         [&](const ordered_json& other) { return other["id"] == id; });
+    };
+    if (std::all_of(rankings.begin(), rankings.end(), has)) measures.push_back(id);
+  }
+  const auto result_of = [](const ordered_json& ranking, const std::string& id, const std::string& gap) {
+    for (const ordered_json& m : ranking["measures"])
+      if (m["id"] == id)
+        for (const ordered_json& r : m["results"])
+          if (r["gap"] == gap) return r;
+    return ordered_json(nullptr);
+  };
+  constexpr double alpha = 0.05;
+  ordered_json titles = ordered_json::array(), list = ordered_json::array();
+  for (const ordered_json& ranking : rankings) titles.push_back(ranking["title"]);
+  for (const ordered_json& gap : rankings.front()["gaps"])
+    for (const StatisticInfo& s : statistic_catalogue()) {
+      std::vector<std::string> common;  // with a value in every ledger
+      std::vector<std::vector<double>> score(rankings.size());
+      for (const std::string& id : measures) {
+        std::vector<double> values;
+        for (const ordered_json& ranking : rankings) {
+          const ordered_json r = result_of(ranking, id, gap["id"]);
+          if (r.is_null() || r["statistics"][s.id]["value"].is_null()) break;
+          const double v = r["statistics"][s.id]["value"];
+          values.push_back(std::string_view(s.better) == "larger" ? v : -v);
+        }
+        if (values.size() < rankings.size()) continue;
+        common.push_back(id);
+        for (std::size_t i = 0; i < values.size(); ++i) score[i].push_back(values[i]);
+      }
+      const auto f = common.empty() ? std::nullopt : friedman(score, alpha);
+      if (!f) continue;
+      list.push_back({{"gap", gap["id"]},
+                      {"statistic", s.id},
+                      {"measures", common},
+                      {"mean_rank", f->mean_rank},
+                      {"chi2", f->chi2},
+                      {"p_value", f->p_value},
+                      {"critical_difference", f->critical_difference}});
+    }
+  if (list.empty())
+    throw InputError("the ledgers have fewer than two measures in common that can be compared; give ledgers with the "
+                     "same measures and gap");
+  return {{"ledgers", titles}, {"alpha", alpha}, {"tests", list}};
 }
 
 }  // namespace gapbench

@@ -57,7 +57,7 @@ TEST_CASE("the page holds the document and lets no markup through") {
 TEST_CASE("a malformed document is refused by name") {
   CHECK(error_of([](Document&) {}).empty());
   CHECK(error_of([](Document& d) { d["schema"] = "gapbench/ranking/9"; }) ==
-        "ranking.schema: expected gapbench/ranking/1, found \"gapbench/ranking/9\"");
+        "ranking.schema: expected gapbench/ranking/2, found \"gapbench/ranking/9\"");
   CHECK(error_of([](Document& d) { d.erase("measures"); }) == "ranking: the key 'measures' is missing");
   CHECK(error_of([](Document& d) { d["title"] = 3; }) == "ranking.title: expected a text, found 3");
   CHECK(error_of([](Document& d) { d["measures"][1]["results"][0]["tau_b"] = "x"; }) ==
@@ -77,5 +77,10 @@ TEST_CASE("a malformed document is refused by name") {
   CHECK(error_of([](Document& d) { d["axes"] = 1; }) == "ranking.axes: expected a list, found 1");
   CHECK(error_of([](Document& d) { d["notes"] = Document::array({1}); }).find("ranking.notes") !=
         std::string::npos);
+  CHECK(error_of([](Document& d) { d["measures"][0]["results"][0]["statistics"].erase("psi"); })
+            .find("'psi' is missing") != std::string::npos);
+  CHECK(error_of([](Document& d) { d["measures"][0]["results"][0]["statistics"]["psi"]["null"]["p"] = "x"; }) ==
+        "ranking.measures[0].results[0].statistics.psi.null.p: expected a number, found \"x\"");
+  CHECK(error_of([](Document& d) { d["protocols"].erase(1); }).find("one entry per gap") != std::string::npos);
   CHECK(error_of([](Document& d) { d = 1; }) == "ranking: expected an object, found 1");
 }
