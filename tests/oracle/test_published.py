@@ -18,7 +18,7 @@ def test_taus_of_the_nine_cifar10_networks(folder):
         assert rows[name]["tau_a"] == rows[name]["tau_b"]  # no ties
     table = gapbench("rank", ROOT / "tests/data/weight_correlation_cifar10.csv", "--gap", "gen.gap").stdout
     for name, tau in PUBLISHED.items():
-        (line,) = [l for l in table.splitlines() if f" {name} " in f" {l} "]
+        line = next(l for l in table.splitlines() if f" {name} " in f" {l} ")
         assert f"{tau:.4f}"[1:] in line or f"{tau:.3f}"[1:] in line, line
 
 

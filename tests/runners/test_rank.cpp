@@ -57,7 +57,7 @@ TEST_CASE("rows that did not converge, fit badly or lack a gap are counted and l
   CHECK(d["population"]["models"] == 5);
   CHECK(d["population"]["configurations"] == 3);
   CHECK(d["population"]["excluded"] ==
-        ordered_json({{"not_converged", 1}, {"low_train_accuracy", 1}, {"missing_gap", 1}}));
+        ordered_json({{"not_converged", 1}, {"low_train_accuracy", 1}, {"missing_gap", 1}, {"incomplete", 0}}));
   const auto& up = measure(d, "up")["results"][0];
   CHECK(up["tau_b"] == 1.0);
   CHECK(up["n"] == 5);

@@ -34,7 +34,7 @@ inline PgdlTask1 pgdl_task1() {
     std::vector<double> levels = values;
     std::sort(levels.begin(), levels.end());
     levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
-    Axis axis{name.substr(3), static_cast<std::uint32_t>(levels.size()), {}};
+    DesignAxis axis{name.substr(3), static_cast<std::uint32_t>(levels.size()), {}};
     for (const double v : values)
       axis.level.push_back(
           static_cast<std::uint32_t>(std::lower_bound(levels.begin(), levels.end(), v) - levels.begin()));
