@@ -31,7 +31,7 @@ int canonical_direction(std::string_view axis) {
 
 std::vector<double> canonical_order(const Design& configurations, std::span<const std::uint32_t> configuration) {
   std::vector<double> of_configuration(configurations.items, 0.0), scores;
-  for (const Axis& a : configurations.axes)
+  for (const DesignAxis& a : configurations.axes)
     for (std::size_t c = 0; c < configurations.items; ++c)
       of_configuration[c] += canonical_direction(a.name) * static_cast<double>(a.level[c]) / (a.levels - 1);
   for (const std::uint32_t c : configuration) scores.push_back(of_configuration[c]);

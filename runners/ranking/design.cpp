@@ -9,8 +9,8 @@ namespace gapbench {
 Design Design::subset(const std::vector<std::uint32_t>& chosen) const {
   Design d;
   d.items = chosen.size();
-  for (const Axis& a : axes) {
-    Axis part{a.name, a.levels, {}};
+  for (const DesignAxis& a : axes) {
+    DesignAxis part{a.name, a.levels, {}};
     for (const std::uint32_t i : chosen) part.level.push_back(a.level[i]);
     d.axes.push_back(std::move(part));
   }
@@ -49,11 +49,11 @@ std::uint64_t Design::possible_cells(std::size_t axis) const {
 
 std::optional<std::string> Design::why_not_full_grid() const {
   std::uint64_t combinations = 1;
-  for (const Axis& a : axes) combinations *= a.levels;
+  for (const DesignAxis& a : axes) combinations *= a.levels;
   std::set<std::vector<std::uint32_t>> seen;
   for (std::size_t i = 0; i < items; ++i) {
     std::vector<std::uint32_t> key;
-    for (const Axis& a : axes) key.push_back(a.level[i]);
+    for (const DesignAxis& a : axes) key.push_back(a.level[i]);
     seen.insert(std::move(key));
   }
   if (seen.size() < items)

@@ -9,7 +9,7 @@
 
 namespace gapbench {
 
-struct Axis {
+struct DesignAxis {
   std::string name;
   std::uint32_t levels = 0;
   std::vector<std::uint32_t> level;  ///< of each item, in [0, levels)
@@ -17,7 +17,7 @@ struct Axis {
 
 struct Design {
   std::size_t items = 0;
-  std::vector<Axis> axes;
+  std::vector<DesignAxis> axes;
   /// An extra coordinate that two items must share to be compared along an axis, for example the seed. Empty:
   /// none.
   std::vector<std::uint32_t> fixed;

@@ -55,9 +55,9 @@ std::vector<std::uint32_t> configuration_folds(std::size_t configurations, std::
 
 Features level_features(const Design& configurations, std::span<const std::uint32_t> configuration_of_row) {
   Features f;
-  for (const Axis& a : configurations.axes) f.columns += a.levels - 1;
+  for (const DesignAxis& a : configurations.axes) f.columns += a.levels - 1;
   for (const std::uint32_t c : configuration_of_row)
-    for (const Axis& a : configurations.axes)
+    for (const DesignAxis& a : configurations.axes)
       for (std::uint32_t l = 1; l < a.levels; ++l) f.values.push_back(a.level[c] == l);
   return f;
 }

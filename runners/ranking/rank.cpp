@@ -243,7 +243,7 @@ Axes read_axes(const Table& table, const RankOptions& options, const Population&
         continue;
       }
       std::vector<std::optional<std::size_t>> first(axes.design.items);  // ranked row of each configuration
-      Axis axis{strip(column, "hp."), static_cast<std::uint32_t>(levels.size()),
+      DesignAxis axis{strip(column, "hp."), static_cast<std::uint32_t>(levels.size()),
                 std::vector<std::uint32_t>(axes.design.items)};
       for (std::size_t i = 0; i < p.rows.size(); ++i) {
         const std::uint32_t c = p.configuration[i];

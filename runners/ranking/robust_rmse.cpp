@@ -135,7 +135,7 @@ Groups axis_environments(const Design& configurations, const Groups& runs_of, st
 
 Groups level_environments(const Design& configurations, const Groups& runs_of) {
   Groups groups;
-  for (const Axis& axis : configurations.axes)
+  for (const DesignAxis& axis : configurations.axes)
     for (std::uint32_t level = 0; level < axis.levels; ++level) {
       groups.emplace_back();
       for (std::size_t c = 0; c < configurations.items; ++c)

@@ -131,7 +131,7 @@ TEST_CASE("a single axis as the measure scores exactly 0, an additive model of a
   const Conditioning conditioning(task.design);
   std::vector<Values> measures;
   Values additive(task.gap.size(), 0.0);
-  for (const Axis& axis : task.design.axes) {
+  for (const DesignAxis& axis : task.design.axes) {
     Values mean(axis.levels, 0.0), count(axis.levels, 0.0), values;
     for (std::size_t i = 0; i < task.gap.size(); ++i) {
       mean[axis.level[i]] += task.gap[i];

@@ -32,7 +32,7 @@ ProtocolInput example(const std::vector<std::uint32_t>& levels, std::uint32_t se
       in.configuration.push_back(c);
       in.seed.push_back(s);
       double gap = 0.1 + 0.02 * random.normal();
-      for (const Axis& a : in.design.axes) gap += 0.03 * a.level[c];
+      for (const DesignAxis& a : in.design.axes) gap += 0.03 * a.level[c];
       in.gap.push_back(gap);
     }
   for (const double noise : {0.02, 0.2, 5.0}) {
