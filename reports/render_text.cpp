@@ -79,6 +79,16 @@ std::vector<std::string> protocol_headings() {
   return h;
 }
 
+// Whether any measure has any statistic of the protocols.
+bool has_protocols(const Document& ranking, std::size_t gap) {
+  for (const Column& c : protocol_columns())
+    for (const Document& m : ranking["measures"]) {
+      const Document& all = m["results"][gap]["statistics"];
+      if (const auto it = all.find(c.id); it != all.end() && !(*it)["value"].is_null()) return true;
+    }
+  return false;
+}
+
 // "0.412 [0.300, 0.520] *", the star where the family-wise permutation p is below 0.05; and the null band.
 std::vector<std::string> protocol_cells(const Document& measure, std::size_t gap) {
   std::vector<std::string> row = {measure["id"].get<std::string>() +
@@ -93,24 +103,31 @@ std::vector<std::string> protocol_cells(const Document& measure, std::size_t gap
     std::string text = fixed((*it)["value"], 3);
     if (!(*it)["interval"].is_null()) text += " " + interval_text((*it)["interval"]);
     const Document& null = (*it)["null"];
-    if (measure["kind"] != "baseline" && !null.is_null() && null["p_family"].get<double>() < 0.05) text += " *";
+    if (measure["kind"] != "baseline" && !null.is_null() && null["p_family"].get<double>() < 0.05)
+      text += " *";
     row.push_back(std::move(text));
     row.push_back(interval_text(null));
   }
   return row;
 }
 
-// Why statistics are missing, each reason once.
+// Why statistics are missing: each reason once, after the statistics it stops.
 std::vector<std::string> missing_reasons(const Document& ranking, std::size_t gap) {
-  std::vector<std::string> lines;
+  std::vector<std::pair<std::string, std::vector<std::string>>> reasons;  // reason, headings
   for (const Column& c : protocol_columns())
     for (const Document& m : ranking["measures"]) {
       const Document& all = m["results"][gap]["statistics"];
       const auto it = all.find(c.id);
       if (it == all.end() || (*it)["reason"].is_null()) continue;
-      const std::string line = std::string(c.heading) + ": " + (*it)["reason"].get<std::string>();
-      if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(line);
+      const std::string reason = (*it)["reason"];
+      auto at =
+          std::find_if(reasons.begin(), reasons.end(), [&](const auto& r) { return r.first == reason; });
+      if (at == reasons.end()) at = reasons.insert(at, {reason, {}});
+      if (at->second.empty() || at->second.back() != c.heading) at->second.emplace_back(c.heading);
     }
+  std::vector<std::string> lines;
+  for (const auto& [reason, headings] : reasons)
+    lines.push_back(fmt::format("{}: {}", fmt::join(headings, ", "), reason));
   return lines;
 }
 
@@ -201,9 +218,11 @@ std::string render_csv(const Document& ranking) {
   std::string out =
       "gap,measure,kind,family,sign,status,n,tau_a,tau_b,low,high,p_value,p_method,concordant,discordant,"
       "ties_measure,ties_gap,ties_both,missing,censored";
-  static constexpr const char* parts[] = {"", "_low", "_high", "_null_low", "_null_high", "_p_permutation",
-                                          "_p_family", "_q"};
-  const auto own_columns = [](const Document& s) { return s["id"] == "tau_b" ? 3 : 0; };  // that are there already
+  static constexpr const char* parts[] = {"",           "_low",           "_high",     "_null_low",
+                                          "_null_high", "_p_permutation", "_p_family", "_q"};
+  const auto own_columns = [](const Document& s) {
+    return s["id"] == "tau_b" ? 3 : 0;
+  };  // that are there already
   for (const Document& s : ranking["statistics"])
     for (int k = own_columns(s); k < 8; ++k) out += "," + csv_cell(s["id"].get<std::string>() + parts[k]);
   out += "\n";
@@ -213,34 +232,33 @@ std::string render_csv(const Document& ranking) {
       const Document& r = m["results"][g];
       const Document& interval = r["interval"];
       std::vector<std::string> row = {text_or_empty(r["gap"]),
-                                            text_or_empty(m["id"]),
-                                            text_or_empty(m["kind"]),
-                                            text_or_empty(m["family"]),
-                                            text_or_empty(m["sign"]),
-                                            text_or_empty(r["status"]),
-                                            r["n"].dump(),
-                                            text_or_empty(r["tau_a"]),
-                                            text_or_empty(r["tau_b"]),
-                                            interval.is_null() ? "" : interval["low"].dump(),
-                                            interval.is_null() ? "" : interval["high"].dump(),
-                                            text_or_empty(r["p_value"]),
-                                            text_or_empty(r["p_method"]),
-                                            text_or_empty(r.value("concordant", Document())),
-                                            text_or_empty(r.value("discordant", Document())),
-                                            r["ties"]["measure"].dump(),
-                                            r["ties"]["gap"].dump(),
-                                            r["ties"]["both"].dump(),
-                                            m["counts"]["missing"].dump(),
-                                            m["counts"]["censored"].dump()};
+                                      text_or_empty(m["id"]),
+                                      text_or_empty(m["kind"]),
+                                      text_or_empty(m["family"]),
+                                      text_or_empty(m["sign"]),
+                                      text_or_empty(r["status"]),
+                                      r["n"].dump(),
+                                      text_or_empty(r["tau_a"]),
+                                      text_or_empty(r["tau_b"]),
+                                      interval.is_null() ? "" : interval["low"].dump(),
+                                      interval.is_null() ? "" : interval["high"].dump(),
+                                      text_or_empty(r["p_value"]),
+                                      text_or_empty(r["p_method"]),
+                                      text_or_empty(r.value("concordant", Document())),
+                                      text_or_empty(r.value("discordant", Document())),
+                                      r["ties"]["measure"].dump(),
+                                      r["ties"]["gap"].dump(),
+                                      r["ties"]["both"].dump(),
+                                      m["counts"]["missing"].dump(),
+                                      m["counts"]["censored"].dump()};
       for (const Document& s : ranking["statistics"]) {
         const Document& v = r["statistics"][s["id"].get<std::string>()];
         const auto part = [&](const char* of, const char* key) {
           return v[of].is_null() ? std::string() : text_or_empty(v[of][key]);
         };
-        const std::vector<std::string> cells_of = {text_or_empty(v["value"]),  part("interval", "low"),
-                                                   part("interval", "high"),   part("null", "low"),
-                                                   part("null", "high"),       part("null", "p"),
-                                                   part("null", "p_family"),   part("null", "q")};
+        const std::vector<std::string> cells_of = {
+            text_or_empty(v["value"]), part("interval", "low"), part("interval", "high"), part("null", "low"),
+            part("null", "high"),      part("null", "p"),       part("null", "p_family"), part("null", "q")};
         row.insert(row.end(), cells_of.begin() + own_columns(s), cells_of.end());
       }
       for (std::size_t c = 0; c < row.size(); ++c) out += (c > 0 ? "," : "") + csv_cell(row[c]);
@@ -256,15 +274,17 @@ std::string render_markdown(const Document& ranking) {
     out += "\n## " + markdown_cell(gap_title(ranking["gaps"][g])) + "\n\n";
     for (const std::string& sentence : evidence(ranking, g)) out += "* " + markdown_cell(sentence) + "\n";
     markdown_table(headings(), rows(ranking, g), {1, 8}, out);
-    markdown_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
+    if (has_protocols(ranking, g)) markdown_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
     for (const std::string& line : missing_reasons(ranking, g)) out += "\n- " + markdown_cell(line) + "\n";
   }
   out += fmt::format(
       "\ntau-b: Kendall's rank correlation with the gap. Interval: {:g} % percentile bootstrap over "
       "configurations, {} resamples. "
       "p: two-sided, against independence. Ties: pairs tied in the measure / the gap / both. "
-      "Psi: granulated Kendall. K: Jiang's conditional mutual information. PGDL: the competition's score. Sign error: "
-      "mean, 90th percentile and maximum over environments. Null: where the statistic falls when the measures of "
+      "Psi: granulated Kendall. K: Jiang's conditional mutual information. PGDL: the competition's score. "
+      "Sign error: "
+      "mean, 90th percentile and maximum over environments. Null: where the statistic falls when the "
+      "measures of "
       "whole configurations are permuted. *: family-wise permutation p below 0.05.\n",
       100 * ranking["bootstrap"]["level"].get<double>(), ranking["bootstrap"]["resamples"].dump());
   for (const Document& note : ranking["notes"]) out += "\n" + markdown_cell(note) + "\n";
@@ -278,10 +298,12 @@ std::string render_table(const Document& ranking) {
     out += "\n" + gap_title(ranking["gaps"][g]) + "\n";
     aligned_table(headings(), rows(ranking, g), {1, 3, 8}, out);
     out += "\n";
-    aligned_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
+    if (has_protocols(ranking, g)) aligned_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
     for (const std::string& line : missing_reasons(ranking, g)) out += "- " + line + "\n";
   }
-  out += "\n*: family-wise permutation p below 0.05. null: where the statistic falls when measures are permuted.\n";
+  out +=
+      "\n*: family-wise permutation p below 0.05. null: where the statistic falls when measures are "
+      "permuted.\n";
   for (const Document& note : ranking["notes"]) out += "\nnote: " + note.get<std::string>() + "\n";
   return out;
 }

@@ -47,6 +47,7 @@ void add_train(CLI::App& app, Context& context);
 void add_measure(CLI::App& app, Context& context);
 void add_rank(CLI::App& app, Context& context);
 void add_report(CLI::App& app, Context& context);
+void add_verify(CLI::App& app, Context& context);
 void add_list(CLI::App& app, Context& context);  // list and describe
 void add_data(CLI::App& app, Context& context);
 

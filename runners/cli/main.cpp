@@ -110,6 +110,7 @@ int main(int argc, char** argv) {
   cli::add_measure(app, context);
   cli::add_rank(app, context);
   cli::add_report(app, context);
+  cli::add_verify(app, context);
   cli::add_list(app, context);
   cli::add_data(app, context);
   cli::install_signal_handlers();

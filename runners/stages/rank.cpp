@@ -9,6 +9,7 @@
 #include "runners/stages/version.h"
 #include "runners/stages/zoo.h"
 #include "zoo/store/atomic_file.h"
+#include "zoo/training/training_data.h"
 
 namespace gapbench {
 
@@ -40,11 +41,12 @@ json base_provenance(const std::string& command) {
   return p;
 }
 
-RankOptions zoo_rank_options(const Zoo& zoo) {
+RankOptions zoo_rank_options(Zoo& zoo) {
   RankOptions options;
   options.title = zoo.spec().name;
   options.resamples = zoo.spec().bootstrap_resamples;
   options.level = zoo.spec().bootstrap_level;
+  options.test_points = static_cast<double>(zoo.data().dataset().test.count);
   return options;
 }
 

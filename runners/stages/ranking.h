@@ -14,7 +14,7 @@ namespace gapbench {
 std::map<std::string, MeasureDescription> measure_descriptions();
 
 /// What a zoo's spec says of its ranking.
-RankOptions zoo_rank_options(const Zoo& zoo);
+RankOptions zoo_rank_options(Zoo& zoo);
 
 /// Ranks ledger.csv; returns the document (write_reports writes it). Descriptions and threads are set here.
 nlohmann::ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary& measured,

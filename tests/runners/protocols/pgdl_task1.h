@@ -1,4 +1,4 @@
-// The 96 published models of PGDL task 1 (tests/data/README.md) as a design, gaps and measures.
+// The 96 published models of PGDL task 1 (runners/ranking/published/README.md) as a design, gaps and measures.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +20,8 @@ struct PgdlTask1 {
 };
 
 inline PgdlTask1 pgdl_task1() {
-  const std::filesystem::path folder = std::filesystem::path(GAPBENCH_SOURCE_DIR) / "tests/data";
-  const Table table = Table::read_csv(folder / "pgdl_task1.csv");
+  const std::filesystem::path folder = GAPBENCH_SOURCE_DIR;
+  const Table table = Table::read_csv(folder / "runners/ranking/published/pgdl_task1.csv");
   PgdlTask1 task;
   task.design.items = table.rows();
   const auto column = [&](const std::string& name) {
@@ -44,7 +44,7 @@ inline PgdlTask1 pgdl_task1() {
   for (const auto& [ours, theirs] : {std::pair{"vpm_1", "VPM_1"}, std::pair{"vpm_80", "VPM_80"},
                                      std::pair{"vr", "VR"}, std::pair{"wcv", "WCV"}})
     task.measures[theirs] = column(std::string("complexity.") + ours);
-  std::ifstream in(folder / "pgdl_task1_expected.json");
+  std::ifstream in(folder / "tests/data/pgdl_task1_expected.json");
   task.expected = nlohmann::json::parse(in);
   return task;
 }
