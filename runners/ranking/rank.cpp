@@ -487,6 +487,10 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     const std::size_t column = table.at(gap.column);
     for (const std::size_t r : p.rows) gap.values.push_back(*table.number(r, column));
     for (const double v : gap.values) gap.accuracy = gap.accuracy && std::abs(v) <= 1;
+    if (gap.id == "gap_error" && !gap.accuracy) {  // gen.gap of another kind than a difference of error rates
+      gap.id = gap.label = gap.column;
+      gap.unit.clear();
+    }
   }
   const Axes axes = read_axes(table, options, p);
 

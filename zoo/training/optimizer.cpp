@@ -4,8 +4,8 @@
 
 #include "measures/api/error.h"
 
-// The loops are compiled for the vector registers of the machine they run on. The language mode forbids contracting
-// products and sums, so each version gives the same bits.
+// The loops are compiled for the vector registers of the machine they run on; fused products make the last bits depend on the
+// instruction set, as those of the networks' products do.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define GAPBENCH_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
