@@ -109,6 +109,63 @@
     }));
   };
 
+  // measures x columns; give(measure, column) -> {text, title, shade in [-1, 1], marked, value}
+  const drawGrid = (id, heads, give, empty) => {
+    const table = $(id);
+    if (!heads.length) {
+      table.tHead.replaceChildren();
+      table.tBodies[0].replaceChildren(element('tr', {}, element('td', {}, empty)));
+      return;
+    }
+    const rows = doc.measures.map((m) => ({m, cells: heads.map((_, c) => give(m, c))}));
+    const fill = () => table.tBodies[0].replaceChildren(...rows.map(({m, cells}) => element('tr', {'data-id': m.id},
+        element('th', {scope: 'row'}, m.id), ...cells.map((c) => {
+          const td = element('td', {class: 'number' + (c.marked ? ' marked' : ''), title: c.title}, c.text);
+          if (c.shade) td.style.background = `color-mix(in srgb, ${c.shade > 0 ? '#0072b2' : '#d55e00'} ${Math.round(60 * Math.min(1, Math.abs(c.shade)))}%, transparent)`;
+          return td;
+        }))));
+    let sorted = -1, descending = true;
+    table.tHead.replaceChildren(element('tr', {}, element('th', {}, 'Measure'), ...heads.map((h, c) => {
+      const button = element('button', {type: 'button'}, h.label);
+      button.addEventListener('click', () => {
+        descending = sorted === c ? !descending : true;
+        sorted = c;
+        rows.sort((a, b) => {
+          const x = a.cells[c].value, y = b.cells[c].value;
+          if (x === null || y === null) return (x === null) - (y === null);
+          return descending ? y - x : x - y;
+        });
+        fill();
+      });
+      return element('th', {scope: 'col', class: 'number', title: h.title || ''}, button);
+    })));
+    fill();
+  };
+  const rangeText = (r) => `${fixed(r.low)} to ${fixed(r.high)}`;
+  const statisticTitle = (s) => s.value === null ? s.reason || 'not computed' : [
+    s.interval ? 'interval ' + rangeText(s.interval) : s.interval_reason && 'no interval: ' + s.interval_reason,
+    s.null ? `null band ${rangeText(s.null)}, p ${pText(s.null.p)}, family-wise p ${pText(s.null.p_family)}` : s.null_reason && 'no null band: ' + s.null_reason,
+  ].filter(Boolean).join('\n');
+  const drawGrids = () => {
+    const protocol = doc.protocols[state.gap];
+    drawGrid('statistics', doc.statistics.map((s) => ({label: s.label, title: s.meaning})), (m, c) => {
+      const s = result(m).statistics[doc.statistics[c].id];
+      const star = m.kind === 'measure' && s.null && s.null.p_family < 0.05 ? ' *' : '';
+      return {text: s.value === null ? '–' : fixed(s.value) + star, title: statisticTitle(s), value: s.value};
+    }, 'No statistics.');
+    drawGrid('psi', doc.axes.map((a) => ({label: a.name})), (m, c) => {
+      const a = result(m).axes.find((e) => e.axis === doc.axes[c].name);
+      if (!a) return {text: '–', title: result(m).statistics.psi?.reason || 'not computed', value: null};
+      return {text: a.psi.value === null ? '–' : fixed(a.psi.value), shade: a.psi.value, value: a.psi.value,
+              title: `${a.cells.used} of ${a.cells.possible} cells, ${a.cells.constant} with a constant measure\n${statisticTitle(a.psi)}`};
+    }, 'No axis was named, so there are no cells to compare within.');
+    drawGrid('information', doc.axes.length ? protocol.conditioning_sets.map((s) => ({label: s.join(', ') || 'none'})) : [], (m, c) => {
+      const i = result(m).information, v = i.jiang[c] ?? null;
+      return {text: v === null ? '–' : fixed(v), shade: v, value: v, marked: v !== null && i.jiang_set === c,
+              title: v === null ? result(m).statistics.jiang_k?.reason || 'not computed' : i.jiang_set === c ? 'the smallest' : ''};
+    }, 'No axis was named, so there is nothing to condition on.');
+  };
+
   // Okabe and Ito's colours, told apart by colour-blind eyes; shapes help beyond that
   const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#8c7a00', '#7a7a7a'];
   const shapes = ['circle', 'triangle', 'rect', 'rectRot', 'star', 'cross', 'crossRot', 'dash'];
@@ -198,11 +255,13 @@
   fill();
   drawEvidence();
   drawTable();
+  drawGrids();
   if (state.measure) drawScatter();
   $('gap').addEventListener('change', (e) => {
     state.gap = Number(e.target.value);
     drawEvidence();
     drawTable();
+    drawGrids();
     if (state.measure) drawScatter();
   });
   $('measure').addEventListener('change', (e) => choose(e.target.value));

@@ -148,6 +148,22 @@ def check_page(tools, document):
     assert ids(tools)[-1] == "flat"
     texts = column(tools, 3)
     assert "−0.000" not in texts and "0.600" in texts and "−0.600" in texts and "constant-measure" in texts, texts
+    # the grids: values, reasons, the marked minimum, sorting
+    alpha = next(m for m in measures if m["id"] == "alpha")["results"][0]
+    grid = "[...document.querySelectorAll('#{} tbody tr[data-id=alpha] td')].map(c => c.{})"
+    shown = [t.split(" ")[0] for t in tools.evaluate(grid.format("statistics", "textContent"))]
+    values = [alpha["statistics"][s["id"]]["value"] for s in document["statistics"]]
+    assert shown == ["–" if v is None else f"{v:.3f}" for v in values], shown
+    titles = tools.evaluate(grid.format("statistics", "title"))
+    assert alpha["statistics"]["pgdl"]["reason"] in titles, titles
+    assert tools.evaluate(grid.format("psi", "textContent")) == [f"{a['psi']['value']:.3f}" for a in alpha["axes"]]
+    assert f"{alpha['axes'][0]['cells']['used']} of {alpha['axes'][0]['cells']['possible']} cells" in tools.evaluate(grid.format("psi", "title"))[0]
+    assert tools.evaluate(grid.format("information", "textContent")) == [f"{v:.3f}" for v in alpha["information"]["jiang"]]
+    marked = tools.evaluate(grid.format("information", "classList.contains('marked')"))
+    assert [i for i, v in enumerate(marked) if v] == [alpha["information"]["jiang_set"]], marked
+    tools.evaluate("document.querySelectorAll('#statistics thead button')[1].click()")
+    psi = numbers([t.split(" ")[0] for t in tools.evaluate("[...document.querySelectorAll('#statistics tbody tr')].map(r => r.cells[2].textContent)")])
+    assert len(psi) > 2 and psi == sorted(psi, reverse=True), psi
     # a click on a heading sorts, another reverses, missing stays last
     click = "document.querySelector('#ranking [data-key={}] button').click()"
     tools.evaluate(click.format("tau_b"))
