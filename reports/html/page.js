@@ -164,6 +164,26 @@
       return {text: v === null ? '–' : fixed(v), shade: v, value: v, marked: v !== null && i.jiang_set === c,
               title: v === null ? result(m).statistics.jiang_k?.reason || 'not computed' : i.jiang_set === c ? 'the smallest' : ''};
     }, 'No axis was named, so there is nothing to condition on.');
+    const bins = [9, 19, 29, 39, 49, 59, 69, 79, 89, 99];
+    drawGrid('cdf', doc.axes.length ? [...bins.map((k) => ({label: fixed((k + 1) / 100, 1)})), ...doc.axes.map((a) => ({label: a.name}))] : [], (m, c) => {
+      const r = result(m);
+      const axis = c < bins.length ? null : r.axes.find((a) => a.axis === doc.axes[c - bins.length].name)?.sign_error;
+      const v = c < bins.length ? r.sign_error.cdf[bins[c]] ?? null : axis ? axis.mean : null;
+      const title = axis ? `90 % ${fixed(axis.q90)}, largest ${fixed(axis.max)}, ${axis.environments} environments` : '';
+      return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < bins.length ? v : 1 - 2 * v,
+              title: v === null ? r.statistics.sign_error_mean?.reason || 'not computed' : title};
+    }, 'No axis was named, so there are no environments.');
+    const groups = doc.axes.flatMap((a) => a.levels.map((level) => ({axis: a.name, level, label: `${a.name} ${levelText(level)}`})));
+    drawGrid('groups', groups, (m, c) => {
+      const g = result(m).groups.find((e) => e.axis === groups[c].axis && e.level === groups[c].level);
+      const v = g ? g.tau_b : null;
+      return {text: v === null ? '–' : fixed(v), value: v, shade: v, title: g ? `${g.n} models` : result(m).reason || 'not computed'};
+    }, 'No axis was named, so there are no groups.');
+    const tests = (doc.comparison?.tests || []).filter((t) => t.gap === doc.gaps[state.gap].id);
+    $('difference').replaceChildren(...(tests.length ? tests.map((t) => element('li', {},
+        `${t.statistic}: mean ranks ${t.measures.map((id, i) => [id, t.mean_rank[i]]).sort((a, b) => a[1] - b[1]).map(([id, rank]) => `${id} ${fixed(rank, 2)}`).join(', ')}. ` +
+        `Friedman p ${pText(t.p_value)}; mean ranks closer than ${fixed(t.critical_difference, 2)} are not told apart (Nemenyi).`)) :
+        [element('li', {}, 'No critical difference: this document holds no comparison of several ledgers for this gap.')]));
   };
 
   // Okabe and Ito's colours, told apart by colour-blind eyes; shapes help beyond that

@@ -164,6 +164,12 @@ def check_page(tools, document):
     tools.evaluate("document.querySelectorAll('#statistics thead button')[1].click()")
     psi = numbers([t.split(" ")[0] for t in tools.evaluate("[...document.querySelectorAll('#statistics tbody tr')].map(r => r.cells[2].textContent)")])
     assert len(psi) > 2 and psi == sorted(psi, reverse=True), psi
+    cdf = tools.evaluate(grid.format("cdf", "textContent"))
+    assert len(cdf) == 10 + len(document["axes"])
+    assert all(abs(float(t) - alpha["sign_error"]["cdf"][10 * i + 9]) < 0.0051 for i, t in enumerate(cdf[:10])), cdf
+    assert float(cdf[10]) == alpha["axes"][0]["sign_error"]["mean"], cdf
+    assert tools.evaluate(grid.format("groups", "textContent")) == [f"{g['tau_b']:.3f}" for g in alpha["groups"]]
+    assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
     # a click on a heading sorts, another reverses, missing stays last
     click = "document.querySelector('#ranking [data-key={}] button').click()"
     tools.evaluate(click.format("tau_b"))
