@@ -234,7 +234,32 @@
     drawScatter();
   };
 
-  const drawEvidence = () => $('evidence').replaceChildren(...sentences.evidence[state.gap].map((s) => element('li', {}, s)));
+  const findings = () => {
+    const measures = doc.measures.filter((m) => m.kind === 'measure'), lines = [];
+    const names = (list) => list.length ? list.map((m) => m.id).join(', ') : 'none';
+    const tested = measures.filter((m) => result(m).statistics.tau_b?.null);
+    if (tested.length)
+      lines.push(`tau-b outside chance after correction for all measures (family-wise p below 0.05, either sign): ${names(tested.filter((m) => result(m).statistics.tau_b.null.p_family < 0.05))}.`);
+    const alone = doc.measures.find((m) => m.id === 'baseline-hyperparameters');
+    if (alone && result(alone).tau_b !== null)
+      lines.push(`tau-b larger than that of the hyper-parameters alone, out of fold (${fixed(result(alone).tau_b)}): ${names(measures.filter((m) => result(m).tau_b !== null && result(m).tau_b > result(alone).tau_b))}. The difference is not tested.`);
+    if (doc.axes.length) {
+      const flips = measures.filter((m) => doc.axes.some((a) => {
+        const taus = result(m).groups.filter((g) => g.axis === a.name && g.tau_b !== null).map((g) => g.tau_b);
+        return Math.min(...taus) < 0 && Math.max(...taus) > 0;
+      }));
+      lines.push(`The sign of tau-b differs between the levels of some axis: ${names(flips)}.`);
+    }
+    const reasons = new Map();  // why a statistic is missing for every measure -> the statistics
+    for (const s of doc.statistics) {
+      if (!measures.length || measures.some((m) => result(m).statistics[s.id].value !== null)) continue;
+      const reason = result(measures[0]).statistics[s.id].reason || 'no reason given';
+      reasons.set(reason, [...reasons.get(reason) || [], s.label]);
+    }
+    for (const [reason, labels] of reasons) lines.push(`Not computed for any measure, ${reason}: ${labels.join('; ')}.`);
+    return lines;
+  };
+  const drawEvidence = () => $('evidence').replaceChildren(...[...sentences.evidence[state.gap], ...findings()].map((s) => element('li', {}, s)));
 
   const fill = () => {
     $('title').textContent = doc.title;

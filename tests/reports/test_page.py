@@ -185,6 +185,10 @@ def check_page(tools, document):
     # the other gap: other numbers, other sentences
     before = tools.evaluate("document.getElementById('evidence').textContent")
     assert "1 of 4 measures has a 95 % interval above 0: alpha." in before, before
+    assert f"Not computed for any measure, {alpha['statistics']['pgdl']['reason']}: " in before, before
+    real = [m for m in measures if m["kind"] == "measure"]
+    sure = [m["id"] for m in real if (m["results"][0]["statistics"]["tau_b"]["null"] or {"p_family": 1})["p_family"] < 0.05]
+    assert f"family-wise p below 0.05, either sign): {', '.join(sure) or 'none'}." in before, before
     tools.evaluate(click.format("tau_b"))
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('gap'))")
     assert ids(tools)[0] == "beta" and column(tools, 3)[0] == "0.900"
