@@ -223,6 +223,17 @@
         },
       },
     });
+    const r = result(measure), c = measure.counts;
+    $('measure-counts').textContent = `${c.values} values, ${c.distinct} distinct, ${c.missing} missing, ${c.infinite} infinite, ${c.censored} censored. ` +
+        `Pairs tied in the measure ${r.ties.measure}, in the gap ${r.ties.gap}, in both ${r.ties.both}. ` +
+        `Sign declared ${measure.sign ?? 'none'}, observed ${r.sign_observed ?? 'none'}.`;
+    $('detail').tBodies[0].replaceChildren(...doc.statistics.map(({id, label, meaning}) => {
+      const s = r.statistics[id];
+      return element('tr', {'data-id': id}, element('th', {scope: 'row', title: meaning}, label), element('td', {class: 'number'}, s.value === null ? '–' : fixed(s.value)),
+                     element('td', {}, s.value === null ? s.reason || '' : s.interval ? rangeText(s.interval) : s.interval_reason || ''),
+                     element('td', {}, s.null ? rangeText(s.null) : s.null_reason || ''),
+                     element('td', {class: 'number'}, s.null ? pText(s.null.p) : ''), element('td', {class: 'number'}, s.null ? pText(s.null.p_family) : ''));
+    }));
     $('measure-info').textContent = [measure.name, measure.formula, measure.source && 'Source: ' + measure.source].filter(Boolean).join(' · ');
   };
 
@@ -230,6 +241,7 @@
     if (!$('measure').querySelector(`option[value="${CSS.escape(id)}"]`)) return;  // nothing to plot
     state.measure = id;
     $('measure').value = id;
+    history.replaceState(null, '', '#' + encodeURIComponent(id));
     drawTable();
     drawScatter();
   };
@@ -302,6 +314,14 @@
   drawTable();
   drawGrids();
   if (state.measure) drawScatter();
+  const follow = () => {
+    const named = doc.measures.find((m) => '#' + encodeURIComponent(m.id) === location.hash);
+    if (!named) return;
+    choose(named.id);
+    $('scatter-heading').scrollIntoView();
+  };
+  follow();
+  addEventListener('hashchange', follow);
   $('gap').addEventListener('change', (e) => {
     state.gap = Number(e.target.value);
     drawEvidence();

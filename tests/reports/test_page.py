@@ -170,6 +170,12 @@ def check_page(tools, document):
     assert float(cdf[10]) == alpha["axes"][0]["sign_error"]["mean"], cdf
     assert tools.evaluate(grid.format("groups", "textContent")) == [f"{g['tau_b']:.3f}" for g in alpha["groups"]]
     assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
+    # the chosen measure: its statistics with intervals, by a link too
+    tools.evaluate("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); location.hash = '#beta'; })")
+    assert tools.evaluate("document.getElementById('measure').value") == "beta"
+    beta = next(m for m in measures if m["id"] == "beta")["results"][0]["statistics"]["psi"]
+    shown = tools.evaluate("[...document.querySelectorAll('#detail [data-id=psi] td')].map(c => c.textContent.replaceAll('−', '-'))")
+    assert shown[1] == f"{beta['interval']['low']:.3f} to {beta['interval']['high']:.3f}", shown
     # a click on a heading sorts, another reverses, missing stays last
     click = "document.querySelector('#ranking [data-key={}] button').click()"
     tools.evaluate(click.format("tau_b"))
