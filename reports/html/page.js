@@ -109,6 +109,83 @@
     }));
   };
 
+  // measures x columns; give(measure, column) -> {text, title, shade in [-1, 1], marked, value}
+  const drawGrid = (id, heads, give, empty) => {
+    const table = $(id);
+    if (!heads.length) {
+      table.tHead.replaceChildren();
+      table.tBodies[0].replaceChildren(element('tr', {}, element('td', {}, empty)));
+      return;
+    }
+    const rows = doc.measures.map((m) => ({m, cells: heads.map((_, c) => give(m, c))}));
+    const fill = () => table.tBodies[0].replaceChildren(...rows.map(({m, cells}) => element('tr', {'data-id': m.id},
+        element('th', {scope: 'row'}, m.id), ...cells.map((c) => {
+          const td = element('td', {class: 'number' + (c.marked ? ' marked' : ''), title: c.title}, c.text);
+          if (c.shade) td.style.background = `color-mix(in srgb, ${c.shade > 0 ? '#0072b2' : '#d55e00'} ${Math.round(60 * Math.min(1, Math.abs(c.shade)))}%, transparent)`;
+          return td;
+        }))));
+    let sorted = -1, descending = true;
+    table.tHead.replaceChildren(element('tr', {}, element('th', {}, 'Measure'), ...heads.map((h, c) => {
+      const button = element('button', {type: 'button'}, h.label);
+      button.addEventListener('click', () => {
+        descending = sorted === c ? !descending : true;
+        sorted = c;
+        rows.sort((a, b) => {
+          const x = a.cells[c].value, y = b.cells[c].value;
+          if (x === null || y === null) return (x === null) - (y === null);
+          return descending ? y - x : x - y;
+        });
+        fill();
+      });
+      return element('th', {scope: 'col', class: 'number', title: h.title || ''}, button);
+    })));
+    fill();
+  };
+  const rangeText = (r) => `${fixed(r.low)} to ${fixed(r.high)}`;
+  const statisticTitle = (s) => s.value === null ? s.reason || 'not computed' : [
+    s.interval ? 'interval ' + rangeText(s.interval) : s.interval_reason && 'no interval: ' + s.interval_reason,
+    s.null ? `null band ${rangeText(s.null)}, p ${pText(s.null.p)}, family-wise p ${pText(s.null.p_family)}` : s.null_reason && 'no null band: ' + s.null_reason,
+  ].filter(Boolean).join('\n');
+  const drawGrids = () => {
+    const protocol = doc.protocols[state.gap];
+    drawGrid('statistics', doc.statistics.map((s) => ({label: s.label, title: s.meaning})), (m, c) => {
+      const s = result(m).statistics[doc.statistics[c].id];
+      const star = m.kind === 'measure' && s.null && s.null.p_family < 0.05 ? ' *' : '';
+      return {text: s.value === null ? '–' : fixed(s.value) + star, title: statisticTitle(s), value: s.value};
+    }, 'No statistics.');
+    drawGrid('psi', doc.axes.map((a) => ({label: a.name})), (m, c) => {
+      const a = result(m).axes.find((e) => e.axis === doc.axes[c].name);
+      if (!a) return {text: '–', title: result(m).statistics.psi?.reason || 'not computed', value: null};
+      return {text: a.psi.value === null ? '–' : fixed(a.psi.value), shade: a.psi.value, value: a.psi.value,
+              title: `${a.cells.used} of ${a.cells.possible} cells, ${a.cells.constant} with a constant measure\n${statisticTitle(a.psi)}`};
+    }, 'No axis was named, so there are no cells to compare within.');
+    drawGrid('information', doc.axes.length ? protocol.conditioning_sets.map((s) => ({label: s.join(', ') || 'none'})) : [], (m, c) => {
+      const i = result(m).information, v = i.jiang[c] ?? null;
+      return {text: v === null ? '–' : fixed(v), shade: v, value: v, marked: v !== null && i.jiang_set === c,
+              title: v === null ? result(m).statistics.jiang_k?.reason || 'not computed' : i.jiang_set === c ? 'the smallest' : ''};
+    }, 'No axis was named, so there is nothing to condition on.');
+    const bins = [9, 19, 29, 39, 49, 59, 69, 79, 89, 99];
+    drawGrid('cdf', doc.axes.length ? [...bins.map((k) => ({label: fixed((k + 1) / 100, 1)})), ...doc.axes.map((a) => ({label: a.name}))] : [], (m, c) => {
+      const r = result(m);
+      const axis = c < bins.length ? null : r.axes.find((a) => a.axis === doc.axes[c - bins.length].name)?.sign_error;
+      const v = c < bins.length ? r.sign_error.cdf[bins[c]] ?? null : axis ? axis.mean : null;
+      const title = axis ? `90 % ${fixed(axis.q90)}, largest ${fixed(axis.max)}, ${axis.environments} environments` : '';
+      return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < bins.length ? v : 1 - 2 * v,
+              title: v === null ? r.statistics.sign_error_mean?.reason || 'not computed' : title};
+    }, 'No axis was named, so there are no environments.');
+    const groups = doc.axes.flatMap((a) => a.levels.map((level) => ({axis: a.name, level, label: `${a.name} ${levelText(level)}`})));
+    drawGrid('groups', groups, (m, c) => {
+      const g = result(m).groups.find((e) => e.axis === groups[c].axis && e.level === groups[c].level);
+      const v = g ? g.tau_b : null;
+      return {text: v === null ? '–' : fixed(v), value: v, shade: v, title: g ? `${g.n} models` : result(m).reason || 'not computed'};
+    }, 'No axis was named, so there are no groups.');
+    const tests = (doc.comparison?.tests || []).filter((t) => t.gap === doc.gaps[state.gap].id);
+    $('difference').replaceChildren(...(tests.length ? tests.map((t) => element('li', {},
+        `${t.statistic}: mean ranks ${t.measures.map((id, i) => [id, t.mean_rank[i]]).sort((a, b) => a[1] - b[1]).map(([id, rank]) => `${id} ${fixed(rank, 2)}`).join(', ')}. ` +
+        `Friedman p ${pText(t.p_value)}; mean ranks closer than ${fixed(t.critical_difference, 2)} are not told apart (Nemenyi).`)) :
+        [element('li', {}, 'No critical difference: this document holds no comparison of several ledgers for this gap.')]));
+  };
+
   // Okabe and Ito's colours, told apart by colour-blind eyes; shapes help beyond that
   const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#8c7a00', '#7a7a7a'];
   const shapes = ['circle', 'triangle', 'rect', 'rectRot', 'star', 'cross', 'crossRot', 'dash'];
@@ -146,6 +223,17 @@
         },
       },
     });
+    const r = result(measure), c = measure.counts;
+    $('measure-counts').textContent = `${c.values} values, ${c.distinct} distinct, ${c.missing} missing, ${c.infinite} infinite, ${c.censored} censored. ` +
+        `Pairs tied in the measure ${r.ties.measure}, in the gap ${r.ties.gap}, in both ${r.ties.both}. ` +
+        `Sign declared ${measure.sign ?? 'none'}, observed ${r.sign_observed ?? 'none'}.`;
+    $('detail').tBodies[0].replaceChildren(...doc.statistics.map(({id, label, meaning}) => {
+      const s = r.statistics[id];
+      return element('tr', {'data-id': id}, element('th', {scope: 'row', title: meaning}, label), element('td', {class: 'number'}, s.value === null ? '–' : fixed(s.value)),
+                     element('td', {}, s.value === null ? s.reason || '' : s.interval ? rangeText(s.interval) : s.interval_reason || ''),
+                     element('td', {}, s.null ? rangeText(s.null) : s.null_reason || ''),
+                     element('td', {class: 'number'}, s.null ? pText(s.null.p) : ''), element('td', {class: 'number'}, s.null ? pText(s.null.p_family) : ''));
+    }));
     $('measure-info').textContent = [measure.name, measure.formula, measure.source && 'Source: ' + measure.source].filter(Boolean).join(' · ');
   };
 
@@ -153,11 +241,37 @@
     if (!$('measure').querySelector(`option[value="${CSS.escape(id)}"]`)) return;  // nothing to plot
     state.measure = id;
     $('measure').value = id;
+    history.replaceState(null, '', '#' + encodeURIComponent(id));
     drawTable();
     drawScatter();
   };
 
-  const drawEvidence = () => $('evidence').replaceChildren(...sentences.evidence[state.gap].map((s) => element('li', {}, s)));
+  const findings = () => {
+    const measures = doc.measures.filter((m) => m.kind === 'measure'), lines = [];
+    const names = (list) => list.length ? list.map((m) => m.id).join(', ') : 'none';
+    const tested = measures.filter((m) => result(m).statistics.tau_b?.null);
+    if (tested.length)
+      lines.push(`tau-b outside chance after correction for all measures (family-wise p below 0.05, either sign): ${names(tested.filter((m) => result(m).statistics.tau_b.null.p_family < 0.05))}.`);
+    const alone = doc.measures.find((m) => m.id === 'baseline-hyperparameters');
+    if (alone && result(alone).tau_b !== null)
+      lines.push(`tau-b larger than that of the hyper-parameters alone, out of fold (${fixed(result(alone).tau_b)}): ${names(measures.filter((m) => result(m).tau_b !== null && result(m).tau_b > result(alone).tau_b))}. The difference is not tested.`);
+    if (doc.axes.length) {
+      const flips = measures.filter((m) => doc.axes.some((a) => {
+        const taus = result(m).groups.filter((g) => g.axis === a.name && g.tau_b !== null).map((g) => g.tau_b);
+        return Math.min(...taus) < 0 && Math.max(...taus) > 0;
+      }));
+      lines.push(`The sign of tau-b differs between the levels of some axis: ${names(flips)}.`);
+    }
+    const reasons = new Map();  // why a statistic is missing for every measure -> the statistics
+    for (const s of doc.statistics) {
+      if (!measures.length || measures.some((m) => result(m).statistics[s.id].value !== null)) continue;
+      const reason = result(measures[0]).statistics[s.id].reason || 'no reason given';
+      reasons.set(reason, [...reasons.get(reason) || [], s.label]);
+    }
+    for (const [reason, labels] of reasons) lines.push(`Not computed for any measure, ${reason}: ${labels.join('; ')}.`);
+    return lines;
+  };
+  const drawEvidence = () => $('evidence').replaceChildren(...[...sentences.evidence[state.gap], ...findings()].map((s) => element('li', {}, s)));
 
   const fill = () => {
     $('title').textContent = doc.title;
@@ -198,11 +312,21 @@
   fill();
   drawEvidence();
   drawTable();
+  drawGrids();
   if (state.measure) drawScatter();
+  const follow = () => {
+    const named = doc.measures.find((m) => '#' + encodeURIComponent(m.id) === location.hash);
+    if (!named) return;
+    choose(named.id);
+    $('scatter-heading').scrollIntoView();
+  };
+  follow();
+  addEventListener('hashchange', follow);
   $('gap').addEventListener('change', (e) => {
     state.gap = Number(e.target.value);
     drawEvidence();
     drawTable();
+    drawGrids();
     if (state.measure) drawScatter();
   });
   $('measure').addEventListener('change', (e) => choose(e.target.value));

@@ -148,6 +148,34 @@ def check_page(tools, document):
     assert ids(tools)[-1] == "flat"
     texts = column(tools, 3)
     assert "−0.000" not in texts and "0.600" in texts and "−0.600" in texts and "constant-measure" in texts, texts
+    # the grids: values, reasons, the marked minimum, sorting
+    alpha = next(m for m in measures if m["id"] == "alpha")["results"][0]
+    grid = "[...document.querySelectorAll('#{} tbody tr[data-id=alpha] td')].map(c => c.{})"
+    shown = [t.split(" ")[0] for t in tools.evaluate(grid.format("statistics", "textContent"))]
+    values = [alpha["statistics"][s["id"]]["value"] for s in document["statistics"]]
+    assert shown == ["–" if v is None else f"{v:.3f}" for v in values], shown
+    titles = tools.evaluate(grid.format("statistics", "title"))
+    assert alpha["statistics"]["pgdl"]["reason"] in titles, titles
+    assert tools.evaluate(grid.format("psi", "textContent")) == [f"{a['psi']['value']:.3f}" for a in alpha["axes"]]
+    assert f"{alpha['axes'][0]['cells']['used']} of {alpha['axes'][0]['cells']['possible']} cells" in tools.evaluate(grid.format("psi", "title"))[0]
+    assert tools.evaluate(grid.format("information", "textContent")) == [f"{v:.3f}" for v in alpha["information"]["jiang"]]
+    marked = tools.evaluate(grid.format("information", "classList.contains('marked')"))
+    assert [i for i, v in enumerate(marked) if v] == [alpha["information"]["jiang_set"]], marked
+    tools.evaluate("document.querySelectorAll('#statistics thead button')[1].click()")
+    psi = numbers([t.split(" ")[0] for t in tools.evaluate("[...document.querySelectorAll('#statistics tbody tr')].map(r => r.cells[2].textContent)")])
+    assert len(psi) > 2 and psi == sorted(psi, reverse=True), psi
+    cdf = tools.evaluate(grid.format("cdf", "textContent"))
+    assert len(cdf) == 10 + len(document["axes"])
+    assert all(abs(float(t) - alpha["sign_error"]["cdf"][10 * i + 9]) < 0.0051 for i, t in enumerate(cdf[:10])), cdf
+    assert float(cdf[10]) == alpha["axes"][0]["sign_error"]["mean"], cdf
+    assert tools.evaluate(grid.format("groups", "textContent")) == [f"{g['tau_b']:.3f}" for g in alpha["groups"]]
+    assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
+    # the chosen measure: its statistics with intervals, by a link too
+    tools.evaluate("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); location.hash = '#beta'; })")
+    assert tools.evaluate("document.getElementById('measure').value") == "beta"
+    beta = next(m for m in measures if m["id"] == "beta")["results"][0]["statistics"]["psi"]
+    shown = tools.evaluate("[...document.querySelectorAll('#detail [data-id=psi] td')].map(c => c.textContent.replaceAll('−', '-'))")
+    assert shown[1] == f"{beta['interval']['low']:.3f} to {beta['interval']['high']:.3f}", shown
     # a click on a heading sorts, another reverses, missing stays last
     click = "document.querySelector('#ranking [data-key={}] button').click()"
     tools.evaluate(click.format("tau_b"))
@@ -163,6 +191,10 @@ def check_page(tools, document):
     # the other gap: other numbers, other sentences
     before = tools.evaluate("document.getElementById('evidence').textContent")
     assert "1 of 4 measures has a 95 % interval above 0: alpha." in before, before
+    assert f"Not computed for any measure, {alpha['statistics']['pgdl']['reason']}: " in before, before
+    real = [m for m in measures if m["kind"] == "measure"]
+    sure = [m["id"] for m in real if (m["results"][0]["statistics"]["tau_b"]["null"] or {"p_family": 1})["p_family"] < 0.05]
+    assert f"family-wise p below 0.05, either sign): {', '.join(sure) or 'none'}." in before, before
     tools.evaluate(click.format("tau_b"))
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('gap'))")
     assert ids(tools)[0] == "beta" and column(tools, 3)[0] == "0.900"
