@@ -33,10 +33,23 @@ json needs_json(unsigned needs) {
   return list;
 }
 
-std::string needs_text(unsigned needs) {
+json invariances_json(unsigned invariances) {
+  static constexpr std::pair<unsigned, const char*> names[] = {
+      {invariant_unit_permutation, "unit permutation"},
+      {invariant_layer_scale, "layer scale"},
+      {invariant_unit_scale, "unit scale"},
+      {invariant_relu_rescaling, "ReLU rescaling"},
+      {invariant_bias, "biases"}};
+  json list = json::array();
+  for (const auto& [bit, name] : names)
+    if ((invariances & bit) != 0) list.push_back(name);
+  return list;
+}
+
+std::string comma_list(const json& texts) {
   std::string text;
-  for (const json& n : needs_json(needs)) text += (text.empty() ? "" : ", ") + n.get<std::string>();
-  return text;
+  for (const json& t : texts) text += (text.empty() ? "" : ", ") + t.get<std::string>();
+  return text.empty() ? "none" : text;
 }
 
 const char* sign_words(Sign sign) {
@@ -54,6 +67,7 @@ json measure_json(const MeasureInfo& m) {
           {"latex", m.latex},
           {"source", m.source},
           {"needs", needs_json(m.needs)},
+          {"invariances", invariances_json(m.invariances)},
           {"stochastic", m.stochastic},
           {"revision", m.revision},
           {"notes", m.notes}};
@@ -154,12 +168,20 @@ void print_measures_markdown() {
       "`gapbench list measures --format md > docs/measures.md`.\n\n"
       "{} measures in {} families. Symbols: [notation.md](notation.md). A measure of your own: "
       "[adding-a-measure.md](adding-a-measure.md).\n\n"
+      "*Unchanged by* names what leaves the value alone, and a test applies each to every measure: *unit "
+      "permutation*, hidden "
+      "units in another order with the next layer's inputs alike; *layer scale*, each weight array times a "
+      "positive "
+      "constant; *unit scale*, each output unit's weights times one; *ReLU rescaling*, a layer times c > 0 "
+      "and the next "
+      "times 1/c; *biases*, any change of these.\n\n"
       "| id | family | sign | name |\n|---|---|:---:|---|\n",
       measures.size(), families.size());
   for (const std::string_view family : families)
     for (const Measure& m : measures)
       if (m.info.family == family)
-        fmt::print("| [{0}](#{0}) | {1} | {2} | {3} |\n", m.info.id, family, sign_text(m.info.sign), m.info.name);
+        fmt::print("| [{0}](#{0}) | {1} | {2} | {3} |\n", m.info.id, family, sign_text(m.info.sign),
+                   m.info.name);
   for (const std::string_view family : families) {
     fmt::print("\n## Family: {}\n", family);
     for (const Measure& m : measures) {
@@ -167,9 +189,12 @@ void print_measures_markdown() {
       if (i.family != family) continue;
       fmt::print(
           "\n### {}\n\n{}.\n\n```math\n{}\n```\n\n"
-          "* In words: `{}`\n* Source: {}\n* Sign: `{}`, {}\n* Needs: {}\n{}* Revision: {}\n",
-          i.id, i.name, i.latex, i.formula, i.source, sign_text(i.sign), sign_words(i.sign), needs_text(i.needs),
-          i.stochastic ? "* Stochastic: with a standard error\n" : "", i.revision);
+          "* In words: `{}`\n* Source: {}\n* Sign: `{}`, {}\n* Needs: {}\n* Unchanged by: {}\n* Stochastic: "
+          "{}\n"
+          "* Revision: {}\n",
+          i.id, i.name, i.latex, i.formula, i.source, sign_text(i.sign), sign_words(i.sign),
+          comma_list(needs_json(i.needs)), comma_list(invariances_json(i.invariances)),
+          i.stochastic ? "yes, with a standard error" : "no", i.revision);
       if (!i.notes.empty()) fmt::print("* Pitfalls: {}\n", i.notes);
     }
   }
@@ -198,9 +223,9 @@ void list(const std::string& what, const std::string& format) {
 void describe_measure(const MeasureInfo& m) {
   fmt::print(
       "{} - {}\n\n  formula   {}\n  latex     {}\n  family    {}\n  sign      {} ({})\n  needs     {}\n  "
-      "source    {}\n  revision  {}\n",
-      m.id, m.name, m.formula, m.latex, m.family, sign_text(m.sign),
-      sign_words(m.sign), needs_text(m.needs), m.source, m.revision);
+      "invariant {}\n  source    {}\n  revision  {}\n",
+      m.id, m.name, m.formula, m.latex, m.family, sign_text(m.sign), sign_words(m.sign),
+      comma_list(needs_json(m.needs)), comma_list(invariances_json(m.invariances)), m.source, m.revision);
   if (!m.notes.empty()) fmt::print("  notes     {}\n", m.notes);
 }
 

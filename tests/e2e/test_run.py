@@ -240,6 +240,9 @@ def test_list_describe_and_dry_run(folder):
     for wanted in ("wc-paper", "wc-notebook", "wc-excess", "wc-g", "wc-kl", "pb-notebook", "pbc", "pbc-kl"):
         assert wanted in ids
     assert "pbc" in gapbench("describe", "pbc").stdout
+    by_id = {m["id"]: m for m in json.loads(gapbench("list", "measures", "--format", "json").stdout)}
+    assert by_id["cross-entropy"]["invariances"] == ["unit permutation", "ReLU rescaling"]  # the function the network computes
+    assert len(by_id["num-params"]["invariances"]) == 5
     assert "allowed   > 0 and <= 1000\n" in gapbench("describe", "lr").stdout
     assert "allowed   >= 1 and <= 1000000\n" in gapbench("describe", "widths").stdout
     assert "allowed" not in gapbench("describe", "standardise").stdout
