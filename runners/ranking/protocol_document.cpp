@@ -40,6 +40,12 @@ ordered_json ratios_json(const std::vector<std::optional<double>>& ratios) {
   return list;
 }
 
+ordered_json upper_edges(std::size_t bins) {
+  ordered_json edges = ordered_json::array();
+  for (std::size_t k = 1; k <= bins; ++k) edges.push_back(static_cast<double>(k) / static_cast<double>(bins));
+  return edges;
+}
+
 const char* tail_name(Tail tail) {
   return tail == Tail::two_sided ? "two-sided" : tail == Tail::larger ? "larger" : "smaller";
 }
@@ -104,6 +110,7 @@ ordered_json protocol_json(const ProtocolResult& result, const ProtocolOptions& 
             {"min_ess", result.min_ess},
             {"total", total},
             {"kept", kept},
+            {"cdf_grid", {{"all", upper_edges(cdf_bins)}, {"by_axis", upper_edges(axis_cdf_bins)}}},
             {"axes", environments}}},
           {"hyperparameters",
            {{"r2", or_null(result.r2_hyperparameters)},
@@ -128,6 +135,7 @@ void add_measure_json(const MeasureResult& measure, const ProtocolNames& names, 
       sign = {{"mean", axis.sign_error->mean},
               {"q90", axis.sign_error->q90},
               {"max", axis.sign_error->max},
+              {"cdf", axis.sign_error_cdf},
               {"environments", axis.sign_error->environments}};
     axes.push_back({{"axis", names.axes[a]},
                     {"psi", statistic_json(axis.psi)},

@@ -721,9 +721,12 @@ class Evaluation {
       set(m, Stat::sign_error_mean, summary ? std::optional(summary->mean) : std::nullopt, why);
       set(m, Stat::sign_error_q90, summary ? std::optional(summary->q90) : std::nullopt, why);
       set(m, Stat::sign_error_max, summary ? std::optional(summary->max) : std::nullopt, why);
-      for (std::size_t a = 0; a < pairs.size(); ++a)
-        out_.measures[m].axes[a].sign_error = summarise(per_axis[a]);
-      if (summary) out_.measures[m].sign_error_cdf = loss_cdf(all);
+      for (std::size_t a = 0; a < pairs.size(); ++a) {
+        AxisResult& axis = out_.measures[m].axes[a];
+        axis.sign_error = summarise(per_axis[a]);
+        if (axis.sign_error) axis.sign_error_cdf = loss_cdf(per_axis[a], axis_cdf_bins);
+      }
+      if (summary) out_.measures[m].sign_error_cdf = loss_cdf(all, cdf_bins);
       const auto families = environments.family_losses(in_.measures[m].values, family_of, index.size());
       for (const auto& [key, f] : index)
         out_.measures[m].families.push_back({key[0], key[1], key[2], families[f]});

@@ -60,10 +60,14 @@ struct ProtocolInput {
   std::vector<ProtocolMeasure> measures;
 };
 
+/// Bins of the distribution of the sign error: over all environments, as published, and over those of one axis.
+constexpr std::size_t cdf_bins = 100, axis_cdf_bins = 20;
+
 struct AxisResult {
   AxisPsi cells;
   Statistic psi;
   std::optional<LossSummary> sign_error;
+  std::vector<double> sign_error_cdf;  ///< empty: no environment of the axis counts
 };
 
 struct FamilyLoss {  ///< sign error of all environments with the same two levels

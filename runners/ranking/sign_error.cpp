@@ -129,13 +129,14 @@ std::optional<LossSummary> summarise(std::vector<double> losses) {
   return s;
 }
 
-std::vector<double> loss_cdf(std::span<const double> losses) {
-  std::vector<double> cdf(100, 0.0);
-  for (const double l : losses)
-    for (std::size_t k = 0; k < cdf.size(); ++k)
-      // a loss that equals an edge but for rounding is on it
-      if (l <= static_cast<double>(k + 1) / 100 + 1e-12) cdf[k] += 1 / static_cast<double>(losses.size());
-  for (double& c : cdf) c = std::min(c, 1.0);
+std::vector<double> loss_cdf(std::span<const double> losses, std::size_t bins) {
+  std::vector<double> cdf(bins, 0.0);
+  for (std::size_t k = 0; k < bins; ++k) {
+    // a loss that equals an edge but for rounding is on it
+    const double edge = static_cast<double>(k + 1) / static_cast<double>(bins) + 1e-12;
+    const auto below = std::count_if(losses.begin(), losses.end(), [&](double l) { return l <= edge; });
+    if (below > 0) cdf[k] = static_cast<double>(below) / static_cast<double>(losses.size());
+  }
   return cdf;
 }
 

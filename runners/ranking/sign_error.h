@@ -10,7 +10,7 @@
 //           the ESS rule and the division.
 // Inputs    gap and measure of each run; a measure may lack values (NaN): its run pairs are left out for it.
 // Returns   losses in [0, 1], 1/2 for a measure that is constant; mean, 90th percentile (linear interpolation)
-//           and maximum over environments, the distribution function on 100 bins.
+//           and maximum over environments, the distribution function on equal bins.
 // Source    Dziugaite et al., "In search of robust measures of generalization", NeurIPS 2020, and its public
 //           code. The threshold there is 12 for 10 x 10 seeds; ESS can be no more than the number of run pairs,
 //           so the default here is 12 % of the largest number of run pairs: 12 with ten seeds, and no
@@ -94,7 +94,7 @@ struct LossSummary {
 /// Nothing when no environment counts.
 std::optional<LossSummary> summarise(std::vector<double> losses);
 
-/// Share of the losses that are at most (k + 1) / 100, k = 0..99.
-std::vector<double> loss_cdf(std::span<const double> losses);
+/// Share of the losses that are at most (k + 1) / bins, k = 0 .. bins - 1.
+std::vector<double> loss_cdf(std::span<const double> losses, std::size_t bins);
 
 }  // namespace gapbench

@@ -177,6 +177,33 @@ def documents():
     assert tau["mean_rank"][tau["measures"].index("good")] < tau["mean_rank"][tau["measures"].index("noise")]
 
 
+def sign_error_distribution():
+    """Losses of all pairs of configurations that differ in one axis, by a plain loop; gap_loss weighs all run pairs alike."""
+    document, = ask([{"csv": [ledger(drop=(2,))]}])
+    environments, grid = document["protocols"][1]["environments"], document["protocols"][1]["environments"]["cdf_grid"]
+    assert environments["weights"] == "none" and environments["kept"] == environments["total"] == 6
+    assert np.allclose(grid["all"], np.arange(1, 101) / 100) and np.allclose(grid["by_axis"], np.arange(1, 21) / 20)
+    runs, hp = {}, {}
+    for model in document["models"]:
+        runs.setdefault(model["configuration"], []).append(model)
+        hp[model["configuration"]] = model["hp"]
+    for m in document["measures"]:
+        if m["id"] not in ("good", "noise", "flat"):
+            continue
+        losses = {a["name"]: [] for a in document["axes"]}
+        for c, d in itertools.combinations(runs, 2):
+            differ = [a for a in losses if hp[c][a] != hp[d][a]]
+            if len(differ) == 1:
+                losses[differ[0]].append(np.mean([
+                    (1 - np.sign(i["measures"][m["id"]] - j["measures"][m["id"]]) * np.sign(i["gaps"]["gap_loss"] - j["gaps"]["gap_loss"])) / 2
+                    for i in runs[c] for j in runs[d]]))
+        cdf = lambda values, edges: [np.mean(np.array(values) <= e + 1e-12) for e in edges]
+        r = m["results"][1]
+        assert np.allclose(r["sign_error"]["cdf"], cdf(sum(losses.values(), []), grid["all"])), m["id"]
+        for axis in r["axes"]:
+            assert np.allclose(axis["sign_error"]["cdf"], cdf(losses[axis["axis"]], grid["by_axis"])), (m["id"], axis)
+
+
 def errors():
     two_levels = ledger(extra=lambda c, s, row: row[:4] + [s] + row[5:])
     twice = ledger(extra=lambda c, s, row: [row[0], 0] + row[2:])
@@ -200,6 +227,6 @@ def errors():
     assert threads == ask([{"csv": [ledger()], "threads": 3}])[0]
 
 
-for test in [correlations, robust_rmse, prediction, many_measures, documents, errors]:
+for test in [correlations, robust_rmse, prediction, many_measures, documents, sign_error_distribution, errors]:
     test()
     print("ok", test.__name__)

@@ -173,7 +173,7 @@ TEST_CASE("losses are summarised as numpy does") {
   CHECK(s->q90 == Approx(0.85));  // 0.5 + 0.7 * 0.5
   CHECK(s->max == 1);
   CHECK_FALSE(summarise({}));
-  const auto cdf = loss_cdf(Values{0, 1, 0.5, 0.255});
+  const auto cdf = loss_cdf(Values{0, 1, 0.5, 0.255}, 100);
   CHECK(cdf[0] == Approx(0.25));
   CHECK(cdf[24] == Approx(0.25));
   CHECK(cdf[25] == Approx(0.5));
