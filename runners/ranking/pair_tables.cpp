@@ -80,11 +80,12 @@ GAPBENCH_CLONES void add_products(const float* table, const float* weight, std::
     for (std::size_t l = 0; l < L; ++l) out[r * L + l] += static_cast<double>(own[r]) * static_cast<double>(sum[r][l]);
 }
 
-// Pairs that are not tied in the values, of runs drawn w times each; missing values do not count.
-class UntiedPairs {
+// Runs drawn w times each: how many, their pairs that are not tied in the values, and distinct values; missing
+// values do not count.
+class DrawnRuns {
  public:
-  UntiedPairs(std::span<const double> values, std::span<const double> present,
-              const std::vector<std::uint32_t>& configuration, std::size_t configurations)
+  DrawnRuns(std::span<const double> values, std::span<const double> present,
+            const std::vector<std::uint32_t>& configuration, std::size_t configurations)
       : runs_(configurations, 0), single_(configurations, 0) {
     std::vector<std::uint32_t> order;
     for (std::uint32_t i = 0; i < values.size(); ++i)
@@ -104,19 +105,25 @@ class UntiedPairs {
       start = end;
     }
   }
-  double count(std::span<const std::uint32_t> draw) const {
-    std::int64_t total = 0, squares = 0;
+  struct Count {
+    double runs = 0, untied = 0, distinct = 0;  // untied: pairs
+  };
+  Count count(std::span<const std::uint32_t> draw) const {
+    std::int64_t total = 0, squares = 0, distinct = 0;
     for (std::size_t c = 0; c < runs_.size(); ++c) {
       const std::int64_t w = draw[c];
       total += w * runs_[c];
       squares += w * w * single_[c];
+      distinct += (w > 0) * single_[c];
     }
     for (std::size_t g = 0; g + 1 < offset_.size(); ++g) {
       std::int64_t sum = 0;
       for (std::size_t i = offset_[g]; i < offset_[g + 1]; ++i) sum += draw[tied_[i]];
       squares += sum * sum;
+      distinct += sum > 0;
     }
-    return static_cast<double>((total * total - squares) / 2);
+    return {static_cast<double>(total), static_cast<double>((total * total - squares) / 2),
+            static_cast<double>(distinct)};
   }
 
  private:
@@ -127,8 +134,8 @@ class UntiedPairs {
 
 }  // namespace
 
-std::vector<std::vector<double>> resampled_tau_b(const std::vector<std::span<const double>>& measures,
-                                                 const Runs& runs, const BootstrapDraws& draws) {
+std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double>>& measures, const Runs& runs,
+                                        const BootstrapDraws& draws) {
   const std::size_t configurations = runs.of.size(), resamples = draws.resamples();
   const std::size_t blocks = (resamples + block - 1) / block;
   const std::vector<float> rank = rank_lanes(measures, runs.gap.size());
@@ -166,14 +173,19 @@ std::vector<std::vector<double>> resampled_tau_b(const std::vector<std::span<con
   std::vector<std::uint32_t> configuration(runs.gap.size());
   for (std::uint32_t c = 0; c < configurations; ++c)
     for (const std::uint32_t i : runs.of[c]) configuration[i] = c;
-  std::vector<std::vector<double>> taus(measures.size(), std::vector<double>(resamples));
+  std::vector<ResampledTau> taus(measures.size());
+  constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
   for (std::size_t m = 0; m < measures.size(); ++m) {
-    const UntiedPairs x(measures[m], measures[m], configuration, configurations);
-    const UntiedPairs y(runs.gap, measures[m], configuration, configurations);
+    const DrawnRuns x(measures[m], measures[m], configuration, configurations);
+    const DrawnRuns y(runs.gap, measures[m], configuration, configurations);
     for (std::size_t r = 0; r < resamples; ++r) {
-      const double nx = x.count(draws.counts(r)), ny = y.count(draws.counts(r));
-      taus[m][r] = nx > 0 && ny > 0 ? std::clamp(sums[r * L + m] / std::sqrt(nx) / std::sqrt(ny), -1.0, 1.0)
-                                    : std::numeric_limits<double>::quiet_NaN();
+      const DrawnRuns::Count cx = x.count(draws.counts(r)), cy = y.count(draws.counts(r));
+      const double s = sums[r * L + m], levels = std::min(cx.distinct, cy.distinct);
+      const bool defined = levels > 1;
+      taus[m].tau_b.push_back(
+          defined ? std::clamp(s / std::sqrt(cx.untied) / std::sqrt(cy.untied), -1.0, 1.0) : undefined);
+      taus[m].tau_c.push_back(
+          defined ? std::clamp(2 * s * levels / (cx.runs * cx.runs * (levels - 1)), -1.0, 1.0) : undefined);
     }
   }
   return taus;

@@ -4,6 +4,7 @@
 //           With configuration c drawn w_c times, S = sum_c w_c sum_{d > c} w_d T_cd + sum_c w_c^2 T_cc, and
 //           tau-b = S / sqrt(untied pairs in x * untied pairs in y): the tau-b of all drawn runs, in which copies
 //           of a run are tied. All resamples of 16 measures are one matrix product a row of T.
+//           tau-c = 2 S m / (n^2 (m - 1)) of the same runs, n of them, m the smaller number of distinct values.
 //           X_cd = mean over runs of sign(x_i - x_j): what a permutation of whole configurations leaves, on
 //           average over the ways to match their seeds.
 // Inputs    x, y of each run; x may be missing (NaN): the run does not count for that measure.
@@ -23,9 +24,13 @@ namespace gapbench {
 
 constexpr std::size_t table_lanes = 16;
 
-/// taus[m][r], NaN where undefined, for at most 16 measures.
-std::vector<std::vector<double>> resampled_tau_b(const std::vector<std::span<const double>>& measures,
-                                                 const Runs& runs, const BootstrapDraws& draws);
+/// Of each draw, NaN where undefined.
+struct ResampledTau {
+  std::vector<double> tau_b, tau_c;
+};
+/// For at most 16 measures.
+std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double>>& measures,
+                                        const Runs& runs, const BootstrapDraws& draws);
 
 /// X of at most 16 measures.
 class MeanSigns {

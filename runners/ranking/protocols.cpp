@@ -25,7 +25,7 @@ namespace {
 using Values = std::vector<double>;
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t chunk = 16;          // resamples a task works on
-constexpr std::size_t weighted_draws = 200;  // of weighted tau, whose draws are costly
+constexpr std::size_t costly_draws = 200;  // permutations of weighted tau and of out-of-fold prediction
 
 int sign(double v) {
   return (v > 0) - (v < 0);
@@ -103,6 +103,10 @@ class Evaluation {
     if (!value) stat(m, s).reason = reason;
   }
 
+  static std::string too_many() {
+    return "not resampled above " + std::to_string(max_resampled_configurations) + " configurations";
+  }
+
   static Values chosen(std::span<const double> values, std::span<const std::uint32_t> rows) {
     Values v;
     v.reserve(rows.size());
@@ -114,7 +118,7 @@ class Evaluation {
 
   void over_runs() {
     const std::size_t count = in_.measures.size();
-    for (const Stat s : {Stat::tau_b, Stat::spearman, Stat::pearson})
+    for (const Stat s : {Stat::tau_b, Stat::tau_c, Stat::spearman, Stat::pearson})
       for (std::size_t m = 0; m < count; ++m) boot(s, m).assign(resamples(), missing);
     parallel_for(count, o_.threads, [&](std::size_t m) {
       const Values x = chosen(in_.measures[m].values, present_[m]), y = chosen(in_.gap, present_[m]);
@@ -128,8 +132,6 @@ class Evaluation {
       set(m, Stat::tau_c, ok ? tau_c(k, dx.distinct, dy.distinct) : std::nullopt, reason);
       set(m, Stat::spearman, ok ? spearman(x, y) : std::nullopt, reason);
       set(m, Stat::pearson, ok ? pearson(x, y) : std::nullopt, reason);
-      stat(m, Stat::tau_c).interval_reason = stat(m, Stat::tau_c).null_reason =
-          "the same S as tau-b on another scale: see tau-b";
     });
     if (resamples() == 0) return;
     const bool tables = in_.design.items <= max_resampled_configurations;
@@ -137,13 +139,17 @@ class Evaluation {
     parallel_for((count + width - 1) / width, o_.threads, [&](std::size_t b) {
       if (!tables) {  // memory and time of tables grow with the square of the configurations
         boot(Stat::tau_b, b) = tau_b_draws(b);
+        stat(b, Stat::tau_c).interval_reason = too_many();
         return;
       }
       std::vector<std::span<const double>> lanes;
       for (std::size_t m = b * width; m < std::min(count, (b + 1) * width); ++m)
         lanes.emplace_back(in_.measures[m].values);
-      std::vector<Values> taus = resampled_tau_b(lanes, runs_, draws_);
-      for (std::size_t m = 0; m < lanes.size(); ++m) boot(Stat::tau_b, b * width + m) = std::move(taus[m]);
+      std::vector<ResampledTau> taus = resampled_tau(lanes, runs_, draws_);
+      for (std::size_t m = 0; m < lanes.size(); ++m) {
+        boot(Stat::tau_b, b * width + m) = std::move(taus[m].tau_b);
+        boot(Stat::tau_c, b * width + m) = std::move(taus[m].tau_c);
+      }
     });
     resample_correlations();
   }
@@ -347,7 +353,7 @@ class Evaluation {
     if (!averaged_)
       no_resampling = "resampled only with seeds averaged";
     else if (g.items.size() > max_resampled_configurations)
-      no_resampling = "not resampled above " + std::to_string(max_resampled_configurations) + " configurations";
+      no_resampling = too_many();
     granulated_items(g, no_resampling);
     pairs_of_items(g, no_resampling);
     selection(g, no_resampling);
@@ -552,9 +558,27 @@ class Evaluation {
       for (std::size_t r = first; r < std::min(first + chunk, is_boot ? resamples() : permutations()); ++r)
         evaluate(is_boot ? Kind::bootstrap : Kind::permute, r, memory, counts);
     });
+    for (std::size_t k = 0; k < g.measures.size(); ++k) null_tau_c(g, k, no_resampling);
     for (std::size_t k = 0; k < g.measures.size(); ++k)
       if (const auto e = tau_with_error(concordance_sums(g.x[k], g.gap)); e && averaged_)
         stat(g.measures[k], Stat::tau_b_configurations).standard_error = e->standard_error;
+  }
+
+  // A permutation changes neither the numbers of ties nor those of distinct values: tau-c over items is a multiple of
+  // tau-b over items.
+  void null_tau_c(const ItemGroup& g, std::size_t k, const std::string& no_resampling) {
+    const std::size_t m = g.measures[k];
+    stat(m, Stat::tau_c).null_reason = no_resampling;
+    if (!no_resampling.empty()) return;
+    const Kendall tau = kendall(g.x[k], g.gap);
+    const std::size_t levels = std::min(dense_ranks(g.x[k]).distinct, dense_ranks(g.gap).distinct);
+    const auto c = tau_c(tau, levels, levels);
+    if (!c) return;
+    const auto n = static_cast<double>(g.items.size()), pairs = n * (n - 1) / 2, l = static_cast<double>(levels);
+    const double factor = std::sqrt(pairs - static_cast<double>(tau.ties_x)) *
+                          std::sqrt(pairs - static_cast<double>(tau.ties_y)) * 2 * l / (n * n * (l - 1));
+    compared_[static_cast<std::size_t>(Stat::tau_c)][m] = c;
+    for (const double t : null(Stat::tau_b_configurations, m)) null(Stat::tau_c, m).push_back(factor * t);
   }
 
   void selection(const ItemGroup& g, const std::string& no_resampling) {
@@ -590,7 +614,7 @@ class Evaluation {
       }
       stat(m, Stat::weighted_tau).null_reason = no_resampling;
       stat(m, Stat::weighted_tau).interval_reason =
-          no_resampling.empty() ? "not resampled: see tau-b over configurations" : no_resampling;
+          "the bootstrap is not consistent for weights that rest on the few smallest gaps";
     }
     if (!no_resampling.empty()) return;
     parallel_for(resamples(), o_.threads, [&](std::size_t r) {
@@ -656,7 +680,7 @@ class Evaluation {
         null(Stat::spearman, g.measures[k])[r] = rank;
       }
     });
-    const std::size_t count = std::min(permutations(), weighted_draws);
+    const std::size_t count = std::min(permutations(), costly_draws);
     const auto weighted_null = [&](const Values& measure) {
       Values draws(count, missing), small_gap;
       for (const double v : g.gap) small_gap.push_back(-v);
@@ -877,7 +901,8 @@ class Evaluation {
                                            Stat::robust_rmse_level};
       for (const Stat s : stats) {
         stat(m, s).interval_reason = "the bootstrap is not consistent for a maximum";
-        stat(m, s).null_reason = "a measure without information gives the baseline";
+        stat(m, s).null_reason =
+            "not permuted: every draw is a minimax problem of its own; a measure without information gives the baseline";
       }
       const auto& rows = present_[m];
       if (rows.size() < 3) {
@@ -950,9 +975,8 @@ class Evaluation {
         out_.mae_mean = score({f.mean, f.mean}, y).mae;
         return;
       }
-      for (const Stat s : stats)
-        stat(m, s).null_reason = "0 is what the mean of the training folds reaches; see the random baseline's row";
-      stat(m, Stat::mae_measure).null_reason = "see mae_mean, what the mean of the training folds reaches";
+      for (const Stat s : {Stat::r2_both, Stat::r2_gain})
+        stat(m, s).null_reason = "a permutation would part the measure from the hyper-parameters too";
       if (rows.size() < 3 || out_.measures[m].items < 3) {
         for (const Stat s : stats) set(m, s, std::nullopt, "fewer than 3 configurations have a value");
         return;
@@ -968,6 +992,7 @@ class Evaluation {
       set(m, Stat::r2_both, axes ? b.r2 : std::nullopt, axes ? "all gaps are equal" : "no axis was named");
       set(m, Stat::r2_gain, axes && b.r2 && h.r2 ? std::optional(*b.r2 - *h.r2) : std::nullopt,
           axes ? "all gaps are equal" : "no axis was named");
+      permute_prediction(m, alone.values, configuration, fold, y);
       const Errors em = errors_of(by_measure, y, configuration), eb = errors_of(by_both, y, configuration),
                    eh = errors_of(by_levels, y, configuration);
       for (std::size_t r = 0; r < resamples(); ++r) {
@@ -986,6 +1011,76 @@ class Evaluation {
         boot(Stat::r2_gain, m).push_back(r2(eb) - r2(eh));
       }
     });
+  }
+
+  // R2 and MAE of the measure with whole configurations moved, each with its seeds in order. The measure is one
+  // column, so every draw is ten lines through sums of the folds.
+  void permute_prediction(std::size_t m, const Values& x, const std::vector<std::uint32_t>& configuration,
+                          const std::vector<std::uint32_t>& fold, const Values& y) {
+    std::vector<std::vector<std::uint32_t>> rows(in_.design.items);
+    for (std::uint32_t i = 0; i < y.size(); ++i) rows[configuration[i]].push_back(i);
+    std::erase_if(rows, [](const auto& own) { return own.empty(); });
+    for (const auto& own : rows)
+      if (own.size() != rows.front().size()) {
+        for (const Stat s : {Stat::r2_measure, Stat::mae_measure})
+          stat(m, s).null_reason = "the configurations have different numbers of seeds: they do not change places";
+        return;
+      }
+    if (std::all_of(x.begin(), x.end(), [](double v) { return v == 0; })) {
+      for (const Stat s : {Stat::r2_measure, Stat::mae_measure}) stat(m, s).null_reason = "the measure is constant";
+      return;
+    }
+    const std::size_t folds = *std::max_element(fold.begin(), fold.end()) + 1, seeds = rows.front().size();
+    struct Sums {
+      double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+    };
+    Values moved(y.size());
+    // as for the sign error, the first round leaves everything in its place, so that the value the draws are compared
+    // with is rounded as they are
+    for (std::size_t round = 0; round <= std::min(permutations(), costly_draws); ++round) {
+      std::vector<std::uint32_t> place(rows.size());
+      std::iota(place.begin(), place.end(), 0u);
+      if (round > 0) place = permutation(o_, rows.size(), round - 1);
+      std::vector<Sums> part(folds);
+      Sums all;
+      for (std::size_t c = 0; c < rows.size(); ++c)
+        for (std::size_t s = 0; s < seeds; ++s) {
+          const std::uint32_t i = rows[c][s];
+          const double v = moved[i] = x[rows[place[c]][s]];
+          for (Sums* sums : {&part[fold[i]], &all}) {
+            sums->n += 1;
+            sums->x += v;
+            sums->y += y[i];
+            sums->xx += v * v;
+            sums->xy += v * y[i];
+          }
+        }
+      Values slope(folds, 0.0), intercept(folds, 0.0), mean(folds, 0.0);
+      for (std::size_t f = 0; f < folds; ++f) {
+        const double n = all.n - part[f].n, mx = (all.x - part[f].x) / n;
+        if (n == 0) continue;
+        mean[f] = (all.y - part[f].y) / n;
+        // the ridge of runners/ranking/prediction.h
+        const double variance = all.xx - part[f].xx - n * mx * mx + 1e-9 * n;
+        slope[f] = (all.xy - part[f].xy - n * mx * mean[f]) / variance;
+        intercept[f] = mean[f] - slope[f] * mx;
+      }
+      double error = 0, total = 0, absolute = 0;
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const double d = y[i] - intercept[fold[i]] - slope[fold[i]] * moved[i], c = y[i] - mean[fold[i]];
+        error += d * d;
+        total += c * c;
+        absolute += std::abs(d);
+      }
+      const auto put = [&](Stat s, double value) {
+        if (round == 0)
+          compared_[static_cast<std::size_t>(s)][m] = value;
+        else
+          null(s, m).push_back(value);
+      };
+      if (total > 0) put(Stat::r2_measure, 1 - error / total);
+      put(Stat::mae_measure, absolute / static_cast<double>(y.size()));
+    }
   }
 
   // ---- differences, intervals and nulls ----------------------------------------------------------------------
@@ -1072,6 +1167,10 @@ class Evaluation {
     for (std::size_t m = 0; m < count; ++m) {
       Statistic& s = of(m);
       if (!s.value) continue;
+      if (in_.design.items < 2) {
+        s.interval_reason = s.null_reason = "a single configuration can be neither resampled nor permuted";
+        continue;
+      }
       s.interval = interval(boot[m]);
       if (s.interval) s.interval_reason.clear();
       else if (s.interval_reason.empty()) s.interval_reason = "no resamples were asked for, or none defines it";

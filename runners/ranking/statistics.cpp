@@ -7,7 +7,7 @@ const std::array<StatisticInfo, stat_count>& statistic_catalogue() {
   static const std::array<StatisticInfo, stat_count> all = {{
       {"tau_b", "tau-b", "larger", two_sided, 0.0, true,
        "Kendall's tau-b over models. Its null and p are those of tau-b over configurations."},
-      {"tau_c", "tau-c", "larger", two_sided, 0.0, true, "Stuart's tau-c over models."},
+      {"tau_c", "tau-c", "larger", two_sided, 0.0, true, "Stuart's tau-c over models. Its null and p are those over configurations, seeds averaged."},
       {"spearman", "Spearman", "larger", two_sided, 0.0, true, "Rank correlation over models."},
       {"pearson", "Pearson", "larger", two_sided, 0.0, true, "Linear correlation over models."},
       {"tau_b_configurations", "tau-b, seeds averaged", "larger", two_sided, 0.0, true,

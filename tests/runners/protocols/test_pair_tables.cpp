@@ -1,6 +1,8 @@
 // Tables of pair sums against tau-b of the drawn runs, and against a plain loop.
 #include <cmath>
+#include <set>
 
+#include "runners/ranking/correlation.h"
 #include "runners/ranking/kendall.h"
 #include "runners/ranking/pair_tables.h"
 #include "tests/runners/protocols/grid.h"
@@ -11,7 +13,7 @@ using testing::coarse_values;
 using testing::random_values;
 using testing::Values;
 
-TEST_CASE("resampled tau-b is the tau-b of the drawn runs") {
+TEST_CASE("resampled tau-b and tau-c are those of the drawn runs") {
   for (std::uint64_t trial = 0; trial < 6; ++trial) {
     RandomStream random(trial);
     const std::uint32_t configurations = 2 + static_cast<std::uint32_t>(trial) * 5;
@@ -24,7 +26,7 @@ TEST_CASE("resampled tau-b is the tau-b of the drawn runs") {
     for (std::size_t i = 0; i < n; i += 3) measures[3][i] = std::numeric_limits<double>::quiet_NaN();
     const Runs runs = Runs::from(gap, configuration, configurations);
     const BootstrapDraws draws(configurations, 21, trial);
-    const auto taus = resampled_tau_b({measures.begin(), measures.end()}, runs, draws);
+    const auto taus = resampled_tau({measures.begin(), measures.end()}, runs, draws);
     for (std::size_t m = 0; m < measures.size(); ++m)
       for (std::size_t r = 0; r < draws.resamples(); ++r) {
         Values x, y;
@@ -34,9 +36,13 @@ TEST_CASE("resampled tau-b is the tau-b of the drawn runs") {
               x.push_back(measures[m][i]);
               y.push_back(gap[i]);
             }
-        const auto expected = kendall(x, y).tau_b;
-        REQUIRE(std::isnan(taus[m][r]) == !expected);
-        if (expected) CHECK(taus[m][r] == Approx(*expected).epsilon(0).margin(1e-14));
+        const Kendall k = kendall(x, y);
+        REQUIRE(std::isnan(taus[m].tau_b[r]) == !k.tau_b);
+        if (k.tau_b) CHECK(taus[m].tau_b[r] == Approx(*k.tau_b).epsilon(0).margin(1e-14));
+        const auto levels = [](const Values& v) { return std::set<double>(v.begin(), v.end()).size(); };
+        const auto c = tau_c(k, levels(x), levels(y));
+        REQUIRE(std::isnan(taus[m].tau_c[r]) == !c);
+        if (c) CHECK(taus[m].tau_c[r] == Approx(*c).epsilon(0).margin(1e-14));
       }
   }
 }

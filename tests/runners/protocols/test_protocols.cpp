@@ -1,12 +1,16 @@
 // All protocols together: published data, intervals and nulls against plain recomputation, missing values, reasons.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <set>
 
+#include "measures/numerics/philox.h"
 #include "runners/ranking/bootstrap.h"
 #include "runners/ranking/correlation.h"
 #include "runners/ranking/jiang_k.h"
 #include "runners/ranking/kendall.h"
+#include "runners/ranking/prediction.h"
 #include "runners/ranking/protocols.h"
 #include "tests/runners/protocols/grid.h"
 #include "tests/runners/protocols/pgdl_task1.h"
@@ -131,7 +135,7 @@ TEST_CASE("bootstrap intervals are those of a plain recomputation of each draw")
     Values item_x(in.design.items, 0.0);
     for (std::size_t i = 0; i < in.gap.size(); ++i) item_x[in.configuration[i]] += in.measures[m].values[i];
     for (double& x : item_x) x /= 3;
-    Values tau, rho, r, tau_items, k, regret;
+    Values tau, tau_c_runs, rho, r, tau_items, k, regret;
     for (std::size_t d = 0; d < 80; ++d) {
       Values x, y, ix, iy;
       for (std::size_t i = 0; i < in.gap.size(); ++i)
@@ -147,6 +151,8 @@ TEST_CASE("bootstrap intervals are those of a plain recomputation of each draw")
           iy.push_back(item_gap[c]);
         }
       tau.push_back(*kendall(x, y).tau_b);
+      const auto levels = [](const Values& v) { return std::set<double>(v.begin(), v.end()).size(); };
+      tau_c_runs.push_back(*tau_c(kendall(x, y), levels(x), levels(y)));
       rho.push_back(*spearman(x, y));
       r.push_back(*pearson(x, y));
       tau_items.push_back(*kendall(ix, iy).tau_b);
@@ -185,12 +191,87 @@ TEST_CASE("bootstrap intervals are those of a plain recomputation of each draw")
       CHECK(result.measures[m].at(s).interval->high == Approx(high).margin(1e-10));
     };
     check(Stat::tau_b, tau);
+    check(Stat::tau_c, tau_c_runs);
     check(Stat::spearman, rho);
     check(Stat::pearson, r);
     check(Stat::tau_b_configurations, tau_items);
     check(Stat::jiang_k, k);
     check(Stat::regret, regret);
   }
+}
+
+TEST_CASE("permuted tau-c, R2 and MAE are those of the permuted measures; where no draws are valid, the reason says so") {
+  ProtocolInput in = example({2, 3, 2}, 2);
+  for (double& v : in.measures[1].values) v = std::round(10 * v);  // ties
+  ProtocolOptions options;
+  options.resamples = 20;
+  options.permutations = 60;
+  const ProtocolResult result = evaluate_protocols(in, options);
+  const std::size_t items = in.design.items;
+  const auto fold_of = configuration_folds(items, options.folds, options.random_seed);
+  std::vector<std::uint32_t> fold;
+  for (const std::uint32_t c : in.configuration) fold.push_back(fold_of[c]);
+  for (std::size_t m = 0; m < in.measures.size(); ++m) {
+    const Values& x = in.measures[m].values;
+    Values tau, r2, mae;
+    std::size_t as_large = 1;
+    const auto moved_tau = [&](const std::vector<std::uint32_t>& p) {
+      Values ix, iy;
+      for (std::size_t c = 0; c < items; ++c) {
+        ix.push_back((x[2 * p[c]] + x[2 * p[c] + 1]) / 2);
+        iy.push_back((in.gap[2 * c] + in.gap[2 * c + 1]) / 2);
+      }
+      const auto levels = [](const Values& v) { return std::set<double>(v.begin(), v.end()).size(); };
+      return *tau_c(kendall(ix, iy), levels(ix), levels(iy));
+    };
+    std::vector<std::uint32_t> p(items);
+    std::iota(p.begin(), p.end(), 0u);
+    const double found = moved_tau(p);
+    for (std::size_t d = 0; d < 60; ++d) {
+      std::iota(p.begin(), p.end(), 0u);
+      RandomStream random(random_key("0", "permutation"), d);
+      random.shuffle(p.begin(), p.end());
+      tau.push_back(moved_tau(p));
+      as_large += std::abs(tau.back()) >= std::abs(found) - 1e-12;
+      Values moved;
+      for (std::size_t i = 0; i < x.size(); ++i) moved.push_back(x[2 * p[i / 2] + i % 2]);
+      const PredictionScore s = score(out_of_fold(with_rank({0, {}}, moved), in.gap, fold), in.gap);
+      r2.push_back(*s.r2);
+      mae.push_back(s.mae);
+    }
+    const auto check = [&](Stat s, const Values& expected) {
+      const auto [low, high] = band(expected, 0.95);
+      REQUIRE(result.measures[m].at(s).null);
+      CHECK(result.measures[m].at(s).null->low == Approx(low).margin(1e-8));
+      CHECK(result.measures[m].at(s).null->high == Approx(high).margin(1e-8));
+    };
+    check(Stat::tau_c, tau);
+    check(Stat::r2_measure, r2);
+    check(Stat::mae_measure, mae);
+    CHECK(result.measures[m].at(Stat::tau_c).null->p == Approx(static_cast<double>(as_large) / 61));
+    for (const Stat s : {Stat::weighted_tau, Stat::sign_error_max, Stat::robust_rmse_configuration,
+                         Stat::robust_rmse_axis, Stat::robust_rmse_level}) {
+      CHECK_FALSE(result.measures[m].at(s).interval);
+      CHECK(result.measures[m].at(s).interval_reason.find("the bootstrap is not consistent") == 0);
+    }
+    CHECK(result.measures[m].at(Stat::pgdl).interval_reason == "a resample of a full grid is not a full grid");
+    CHECK(result.measures[m].at(Stat::robust_rmse_axis).null_reason.find("not permuted") == 0);
+    CHECK(result.measures[m].at(Stat::r2_gain).null_reason.find("hyper-parameters") != std::string::npos);
+  }
+  in.measures[0].values[3] = missing;  // a configuration with one seed
+  const MeasureResult uneven = evaluate_protocols(in, options).measures[0];
+  CHECK(uneven.at(Stat::r2_measure).null_reason.find("different numbers of seeds") != std::string::npos);
+}
+
+TEST_CASE("a single configuration has neither intervals nor null bands") {
+  const ProtocolInput in = example({1}, 5);
+  ProtocolOptions options;
+  options.resamples = options.permutations = 20;
+  const MeasureResult r = evaluate_protocols(in, options).measures[0];
+  REQUIRE(r.at(Stat::tau_b).value);
+  CHECK_FALSE(r.at(Stat::tau_b).interval);
+  CHECK_FALSE(r.at(Stat::tau_b).null);
+  CHECK(r.at(Stat::tau_b).interval_reason == "a single configuration can be neither resampled nor permuted");
 }
 
 TEST_CASE("with one seed, permuted sign errors are the sign errors of permuted measures") {
