@@ -1,6 +1,7 @@
 #include "runners/ranking/rank.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -222,9 +223,57 @@ Candidate read_measure(const Table& table, const std::string& column, const Popu
 // The axes with more than one level, and the level of every configuration.
 struct Axes {
   std::vector<std::string> columns, names, single_level;
+  std::vector<std::string> derived;  // notes: which column follows from which axis, and is none itself
   std::vector<std::vector<ordered_json>> levels;
   Design design;
 };
+
+// Does the level of one axis determine that of the other in every configuration?
+bool determines(const DesignAxis& axis, const DesignAxis& other) {
+  std::vector<std::optional<std::uint32_t>> level(axis.levels);
+  for (std::size_t c = 0; c < axis.level.size(); ++c) {
+    auto& seen = level[axis.level[c]];
+    if (seen.value_or(other.level[c]) != other.level[c]) return false;
+    seen = other.level[c];
+  }
+  return true;
+}
+
+// Columns that are another axis in other words are no axes of their own: no two models differ in one of them alone.
+// Those that a zoo derives by definition, and those that group the configurations as an earlier axis does. An axis
+// with as many levels as there are configurations groups nothing, and is left alone.
+void drop_derived(Axes& axes) {
+  static constexpr std::array<std::array<std::string_view, 2>, 3> definitions = {
+      {{"hp.depth", "hp.widths"}, {"hp.width", "hp.widths"}, {"hp.depth", "hp.network"}}};
+  const auto same = [&](std::size_t a, std::size_t b) {
+    const DesignAxis &x = axes.design.axes[a], &y = axes.design.axes[b];
+    return x.levels == y.levels && x.levels < axes.design.items && determines(x, y);
+  };
+  const auto defined = [&](std::size_t a, std::size_t b) {
+    return std::any_of(definitions.begin(), definitions.end(),
+                       [&](const auto& d) { return axes.columns[a] == d[0] && axes.columns[b] == d[1]; }) &&
+           determines(axes.design.axes[b], axes.design.axes[a]);
+  };
+  const auto drop = [&](std::size_t a, std::size_t because) {
+    axes.derived.push_back(axes.columns[a] + " follows from " + axes.columns[because] +
+                           " in every configuration: the two are ranked as one axis, " + axes.names[because] + ".");
+    const auto at = static_cast<std::ptrdiff_t>(a);
+    axes.columns.erase(axes.columns.begin() + at);
+    axes.names.erase(axes.names.begin() + at);
+    axes.levels.erase(axes.levels.begin() + at);
+    axes.design.axes.erase(axes.design.axes.begin() + at);
+  };
+  const auto drop_where = [&](const auto& follows) {  // a follows from b
+    for (std::size_t a = axes.columns.size(); a-- > 0;)
+      for (std::size_t b = 0; b < axes.columns.size(); ++b)
+        if (a != b && follows(a, b)) {
+          drop(a, b);
+          break;
+        }
+  };
+  drop_where(defined);
+  drop_where([&](std::size_t a, std::size_t b) { return b < a && same(a, b); });
+}
 
 Axes read_axes(const Table& table, const RankOptions& options, const Population& p) {
   Axes axes;
@@ -263,6 +312,7 @@ Axes read_axes(const Table& table, const RankOptions& options, const Population&
       axes.levels.push_back(std::move(levels));
       axes.design.axes.push_back(std::move(axis));
     }
+  drop_derived(axes);
   return axes;
 }
 
@@ -653,6 +703,7 @@ ordered_json rank(const Table& table, const RankOptions& options) {
   if (p.configuration_names.size() < 10)
     notes.push_back("With only " + std::to_string(p.configuration_names.size()) +
                     " configurations, bootstrap intervals are rough.");
+  for (const std::string& note : axes.derived) notes.push_back(note);
   if (!axes.names.empty())
     for (const ordered_json& protocol : document["protocols"]) {
       const ordered_json& e = protocol["environments"];

@@ -114,6 +114,38 @@ TEST_CASE("axes are the columns with more than one level, sorted as numbers") {
   CHECK(ranked(small, none)["axes"].empty());
 }
 
+TEST_CASE("columns that follow from another axis are no axes of their own, and a note says so") {
+  const auto csv = [](bool contrary) {
+    std::string text = "experiment_id,hp.network,hp.depth,hp.width,hp.widths,hp.lr,hp.steps,gen.gap,complexity.m\n";
+    int c = 0;
+    for (const char* shape : {"1,16,16", "2,16,16-16", "2,32,32-16"})
+      for (const char* lr : {"0.1,100", "0.01,1000"}) {
+        ++c;
+        text += "c" + std::to_string(c) + ",fcn," + (contrary && c == 1 ? "3,16,16" : shape) + "," + lr + "," +
+                std::to_string(c) + "," + std::to_string(c) + "\n";
+      }
+    return text;
+  };
+  const auto names = [](const ordered_json& document) {
+    std::set<std::string> all;
+    for (const auto& axis : document["axes"]) all.insert(axis["name"]);
+    return all;
+  };
+  const ordered_json d = ranked(csv(false));
+  CHECK(names(d) == std::set<std::string>{"lr", "widths"});
+  CHECK(measure(d, "m")["results"][0]["axes"].size() == 2);
+  CHECK(d["protocols"][0]["full_grid"] == true);
+  check_contains(d["notes"].dump(), "hp.width follows from hp.widths in every configuration");
+  check_contains(d["notes"].dump(), "hp.steps follows from hp.lr");
+  // one configuration says otherwise: depth does not follow
+  CHECK(names(ranked(csv(true))) == std::set<std::string>{"depth", "lr", "widths"});
+  // axes that cross are kept, and so are those with a level of its own for every configuration
+  CHECK(names(ranked("hp.a,hp.b,gen.gap,complexity.m\n1,2,1,1\n2,1,2,2\n3,3,3,3\n")) ==
+        std::set<std::string>{"a", "b"});
+  CHECK(names(ranked("hp.a,hp.b,gen.gap,complexity.m\n1,1,1,1\n1,2,2,2\n2,1,3,3\n2,2,4,4\n")) ==
+        std::set<std::string>{"a", "b"});
+}
+
 TEST_CASE("the bootstrap draws configurations: two rows of one are never parted") {
   // within a configuration the order is wrong, between configurations right
   std::string csv = "experiment_id,gen.gap,complexity.m\n";
