@@ -700,7 +700,9 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     notes.push_back(
         "No column names the configuration, so every row counts as one of its own: if rows are seeds of the "
         "same configuration, the intervals are too narrow.");
-  if (p.configuration_names.size() < 10)
+  if (p.configuration_names.size() == 1)
+    notes.push_back("There is a single configuration, so there are no bootstrap intervals.");
+  else if (p.configuration_names.size() < 10)
     notes.push_back("With only " + std::to_string(p.configuration_names.size()) +
                     " configurations, bootstrap intervals are rough.");
   for (const std::string& note : axes.derived) notes.push_back(note);

@@ -146,6 +146,14 @@ TEST_CASE("columns that follow from another axis are no axes of their own, and a
         std::set<std::string>{"a", "b"});
 }
 
+TEST_CASE("one configuration has no intervals, and the note is a sentence") {
+  const ordered_json d = ranked("experiment_id,repeat_id,gen.gap,complexity.m\na,0,1,1\na,1,2,3\na,2,3,2\n");
+  CHECK(measure(d, "m")["results"][0]["interval"].is_null());
+  check_contains(d["notes"].dump(), "There is a single configuration, so there are no bootstrap intervals.");
+  CHECK(d["notes"].dump().find("With only") == std::string::npos);
+  check_contains(ranked(small)["notes"].dump(), "With only 3 configurations, bootstrap intervals are rough.");
+}
+
 TEST_CASE("the bootstrap draws configurations: two rows of one are never parted") {
   // within a configuration the order is wrong, between configurations right
   std::string csv = "experiment_id,gen.gap,complexity.m\n";
