@@ -12,6 +12,7 @@
 #include "runners/ranking/baselines.h"
 #include "runners/ranking/bootstrap.h"
 #include "runners/ranking/correlation.h"
+#include "runners/ranking/evidence.h"
 #include "runners/ranking/friedman.h"
 #include "runners/ranking/kendall.h"
 #include "runners/ranking/parallel.h"
@@ -656,6 +657,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
                                       {"distinct", distinct(candidate.values[0])}}},
                                     {"results", std::move(list)}});
   }
+
+  for (std::size_t g = 0; g < gaps.size(); ++g) document["protocols"][g]["evidence"] = evidence_json(document, g);
 
   std::optional<std::size_t> seed_column = table.find("repeat_id"), model_column = table.find("model_id");
   if (!options.seed.empty()) seed_column = table.at(options.seed);

@@ -1,5 +1,6 @@
 // rank(): which rows count, axes, statuses, baselines, notes, errors, and that threads change nothing.
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "measures/api/error.h"
@@ -152,6 +153,47 @@ TEST_CASE("one configuration has no intervals, and the note is a sentence") {
   check_contains(d["notes"].dump(), "There is a single configuration, so there are no bootstrap intervals.");
   CHECK(d["notes"].dump().find("With only") == std::string::npos);
   check_contains(ranked(small)["notes"].dump(), "With only 3 configurations, bootstrap intervals are rough.");
+}
+
+TEST_CASE("the evidence in words is what the numbers of the document say") {
+  // `up` orders 12 gaps as they are; `mixed` rises with the gap at lr 1 and falls at lr 2; the axis is half of the gap
+  std::string csv = "experiment_id,hp.lr,gen.gap,complexity.up,complexity.mixed,complexity.flat\n";
+  for (int i = 0; i < 12; ++i) {
+    const int lr = i < 6 ? 1 : 2, gap = i < 6 ? 2 * i + 3 : 2 * i - 8;
+    csv += "c" + std::to_string(i) + "," + std::to_string(lr) + "," + std::to_string(gap) + "," + std::to_string(gap) +
+           "," + std::to_string(lr == 1 ? gap : -gap) + ",7\n";
+  }
+  RankOptions options;
+  options.permutations = 200;
+  const ordered_json d = ranked(csv, options);
+  const ordered_json& evidence = d["protocols"][0]["evidence"];
+  std::map<std::string, ordered_json> by_topic;
+  std::string text;
+  for (const ordered_json& e : evidence) {
+    by_topic[e["topic"]] = e;
+    text += e["text"].get<std::string>() + "\n";
+  }
+  CHECK(by_topic.at("chance")["measures"] == ordered_json({"up"}));
+  CHECK(by_topic.at("chance")["text"] ==
+        "tau-b outside chance after correction for all measures (family-wise p below 0.05, either sign): up.");
+  CHECK(by_topic.at("groups")["measures"] == ordered_json({"mixed"}));
+  CHECK(by_topic.at("groups")["text"] == "The sign of tau-b differs between the levels of some axis: mixed.");
+  ordered_json better = ordered_json::array();
+  const double alone = measure(d, "baseline-hyperparameters")["results"][0]["tau_b"];
+  for (const auto& m : d["measures"])
+    if (m["kind"] == "measure" && !m["results"][0]["tau_b"].is_null() && m["results"][0]["tau_b"] > alone)
+      better.push_back(m["id"]);
+  REQUIRE_FALSE(better.empty());
+  CHECK(by_topic.at("hyperparameters")["measures"] == better);
+  check_contains(by_topic.at("hyperparameters")["text"], "up");
+  check_contains(by_topic.at("hyperparameters")["text"], ". The difference is not tested.");
+  check_contains(text, "Not computed for any measure, needs a full grid: 10 of 12 items repeat a combination of levels: PGDL.");
+  // without axes nothing is said of groups or hyper-parameters
+  options.axes = {"nothing.*"};
+  for (const ordered_json& e : ranked(csv, options)["protocols"][0]["evidence"]) {
+    CHECK(e["topic"] != "groups");
+    CHECK(e["topic"] != "hyperparameters");
+  }
 }
 
 TEST_CASE("the bootstrap draws configurations: two rows of one are never parted") {
