@@ -128,6 +128,17 @@ const std::vector<double>& frobenius_norms(const Snapshot& snapshot) {
   });
 }
 
+const std::vector<double>& frobenius_norms_of_change(const Snapshot& snapshot) {
+  return snapshot.memo().get("frobenius_norms_of_change", [&] {
+    std::vector<double> norms;
+    for (const Layer& layer : snapshot.layers()) {
+      const Array& w = snapshot.weight(layer);
+      norms.push_back(std::sqrt(kernels::squared_distance(w.final, w.init)));
+    }
+    return norms;
+  });
+}
+
 const OperatorNorms& operator_norms(const Snapshot& snapshot) {
   return snapshot.memo().get("operator_norms", [&] { return compute_operator_norms(snapshot, false); });
 }
@@ -173,6 +184,45 @@ Outcome sum_of_logs(const Snapshot& snapshot, const std::vector<double>& factors
     sum.add(std::log(factors[i]));
   }
   return Outcome::value(power * sum.value());
+}
+
+Outcome log_product_of_operator_norms(const Snapshot& snapshot) {
+  const OperatorNorms& norms = operator_norms(snapshot);
+  if (!norms.problem.empty()) return Outcome::not_converged(norms.problem);
+  return sum_of_logs(snapshot, norms.values, "the operator norm", 2);
+}
+
+Outcome log_product_of_frobenius_norms(const Snapshot& snapshot) {
+  return sum_of_logs(snapshot, frobenius_norms(snapshot), "the Frobenius norm", 2);
+}
+
+Outcome geometric_mean_form(const Outcome& log_product, const Snapshot& snapshot) {
+  if (!log_product.ok()) return log_product;
+  const auto depth = static_cast<double>(snapshot.layers().size());
+  Outcome value = Outcome::value(std::log(depth) + *log_product.value() / depth);
+  return log_product.censored() ? std::move(value).as_censored(log_product.reason()) : value;
+}
+
+Outcome sum_of_squares(const std::vector<double>& values) {
+  CompensatedSum sum;
+  for (const double v : values) sum.add(v * v);
+  return Outcome::value(sum.value());
+}
+
+Outcome sum_of_squared_ratios(const Snapshot& snapshot, const std::vector<double>& norms) {
+  const Outcome product = log_product_of_operator_norms(snapshot);  // says which layer is zero
+  if (!product.ok()) return product;
+  std::vector<double> ratios;
+  for (std::size_t l = 0; l < norms.size(); ++l)
+    ratios.push_back(norms[l] / operator_norms(snapshot).values[l]);
+  return sum_of_squares(ratios);
+}
+
+Outcome log_spectral_main_term(const Snapshot& snapshot, const std::vector<double>& norms) {
+  const Outcome sum = sum_of_squared_ratios(snapshot, norms);
+  if (!sum.ok()) return sum;
+  if (*sum.value() == 0) return Outcome::undefined("no weight has moved from its initial value");
+  return Outcome::value(*log_product_of_operator_norms(snapshot).value() + std::log(*sum.value()));
 }
 
 std::optional<Outcome> without_init(const Snapshot& snapshot) {

@@ -54,8 +54,9 @@ double correlation_g(const LayerCorrelation& layer);
 /// with one entry, for the first `columns` inputs of a dense layer (all for 0).
 std::vector<double> notebook_means(const Snapshot& snapshot, const Layer& layer, std::int64_t columns);
 
-/// Frobenius norm of each layer's weights, and of final minus initial weights.
+/// Frobenius norm of each layer's weights, or of final minus initial weights.
 const std::vector<double>& frobenius_norms(const Snapshot& snapshot);
+const std::vector<double>& frobenius_norms_of_change(const Snapshot& snapshot);
 
 /// True operator norms of each layer (conv: real stride, zero padding and input size), of the final weights
 /// or of final minus initial. `problem` says why there are none.
@@ -79,6 +80,21 @@ double half_squared_change(const Snapshot& snapshot, bool weights_only);
 /// Sum of logs; `undefined` when a factor is 0, naming the layer.
 Outcome sum_of_logs(const Snapshot& snapshot, const std::vector<double>& factors, const char* what,
                     double power);
+
+/// 2 sum over layers of ln s_l, s_l the operator norm or the Frobenius norm; `undefined` when a layer is zero,
+/// `not_converged` when an operator norm is not known.
+Outcome log_product_of_operator_norms(const Snapshot& snapshot);
+Outcome log_product_of_frobenius_norms(const Snapshot& snapshot);
+
+/// ln(L p^(1/L)) of a product over L layers given as ln p; keeps what is censored or not ok.
+Outcome geometric_mean_form(const Outcome& log_product, const Snapshot& snapshot);
+
+Outcome sum_of_squares(const std::vector<double>& values);
+/// Sum over layers of (norm_l / s_l)^2, s_l the operator norm.
+Outcome sum_of_squared_ratios(const Snapshot& snapshot, const std::vector<double>& norms);
+/// ln of the product of squared operator norms times the sum of (norm_l / s_l)^2: the spectral bound's main
+/// term but for the margin.
+Outcome log_spectral_main_term(const Snapshot& snapshot, const std::vector<double>& norms);
 
 /// The outcome of measures that need initial weights and have none.
 std::optional<Outcome> without_init(const Snapshot& snapshot);

@@ -13,7 +13,7 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe*) {
-  return sum_of_logs(snapshot, frobenius_norms(snapshot), "the Frobenius norm", 2);
+  return log_product_of_frobenius_norms(snapshot);
 }
 
 }  // namespace

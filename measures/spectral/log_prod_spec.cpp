@@ -16,9 +16,7 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe*) {
-  const OperatorNorms& norms = operator_norms(snapshot);
-  if (!norms.problem.empty()) return Outcome::not_converged(norms.problem);
-  return sum_of_logs(snapshot, norms.values, "the operator norm", 2);
+  return log_product_of_operator_norms(snapshot);
 }
 
 }  // namespace

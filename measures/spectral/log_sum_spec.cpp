@@ -6,8 +6,6 @@
 // Source    Jiang et al. 2019, equation 35: the name says sum, the formula is L times the geometric mean.
 // Error     relative 1e-8 of each s_l.
 // Cost      Shared with log-prod-spec.
-#include <cmath>
-
 #include "measures/api/measure.h"
 #include "measures/layers/layers.h"
 
@@ -15,11 +13,7 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe*) {
-  const OperatorNorms& norms = operator_norms(snapshot);
-  if (!norms.problem.empty()) return Outcome::not_converged(norms.problem);
-  const auto depth = static_cast<double>(norms.values.size());
-  const Outcome product = sum_of_logs(snapshot, norms.values, "the operator norm", 2);
-  return product.ok() ? Outcome::value(std::log(depth) + *product.value() / depth) : product;
+  return geometric_mean_form(log_product_of_operator_norms(snapshot), snapshot);
 }
 
 }  // namespace

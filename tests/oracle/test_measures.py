@@ -21,7 +21,7 @@ from load_in_pytorch import load
 
 FLOAT32 = 1e-5
 TOLERANCE = {"wc-paper": FLOAT32, "wc-notebook": FLOAT32, "wc-excess": FLOAT32, "wc-g": FLOAT32, "wc-kl": FLOAT32, "pbc": FLOAT32,
-             "pbc-kl": FLOAT32, "cross-entropy": FLOAT32}
+             "pbc-kl": FLOAT32, "cross-entropy": FLOAT32, "neg-entropy": FLOAT32}
 
 
 class Network:
@@ -114,11 +114,39 @@ def pb(net):
     return 0.5 * sum(((net.final[k] - net.init[k]) ** 2).sum() for k in net.final)
 
 
-def training_cross_entropy(net):
+def logits(net):
     images, labels, _, _ = digits()
-    model = load(net.folder).double()
     with torch.no_grad():
-        return torch.nn.functional.cross_entropy(model(torch.from_numpy(images).double()), torch.from_numpy(labels)).item()
+        return load(net.folder).double()(torch.from_numpy(images).double()), torch.from_numpy(labels)
+
+
+def training_cross_entropy(net):
+    return torch.nn.functional.cross_entropy(*logits(net)).item()
+
+
+def neg_entropy(net):
+    return -torch.distributions.Categorical(logits=logits(net)[0]).entropy().mean().item()
+
+
+def margin(net):
+    z, labels = logits(net)
+    of_label = z.gather(1, labels[:, None])[:, 0]
+    others = z.scatter(1, labels[:, None], -math.inf).max(1).values
+    return torch.kthvalue(of_label - others, len(z) // 10).values.item()
+
+
+def gamma(net):
+    """The margin that measures divide by: a margin of 1e-6 or less counts as that."""
+    return max(margin(net), 1e-6)
+
+
+def margin_tolerance(net, name, expected):
+    """Relative error left to a measure of the margin: a difference of float32 logits, so absolute in their size."""
+    error = 1e-6 * logits(net)[0].abs().max().item()
+    if name == "margin-p10":
+        return error / abs(expected)
+    relative = 2 * error / gamma(net) if margin(net) > 1e-6 else 0
+    return FLOAT32 + (relative if name == "inverse-margin" else relative / abs(expected))
 
 
 def chance(d):
@@ -128,6 +156,14 @@ def chance(d):
 
 def norms(net):
     return np.array([operator_norm(net.final[name], *geometry) for name, *geometry in net.layers])
+
+
+def fro(net):
+    return np.array([np.linalg.norm(w) for w in net.weights()])
+
+
+def moved(net):
+    return np.array([np.linalg.norm(net.change(name)) for name, *_ in net.layers])
 
 
 def parameters(net):
@@ -154,6 +190,22 @@ ORACLE = {
     "num-params": parameters,
     "wc-nop": lambda n: 1 + parameters(n),
     "cross-entropy": training_cross_entropy,
+    "neg-entropy": neg_entropy,
+    "margin-p10": margin,
+    "inverse-margin": lambda n: gamma(n) ** -2,
+    "log-prod-spec-over-margin": lambda n: np.log(np.prod(norms(n) ** 2) / gamma(n) ** 2),
+    "log-sum-spec-over-margin": lambda n: np.log(len(n.layers) * (np.prod(norms(n) ** 2) / gamma(n) ** 2) ** (1 / len(n.layers))),
+    "log-prod-fro-over-margin": lambda n: np.log(np.prod(fro(n) ** 2) / gamma(n) ** 2),
+    "log-sum-fro-over-margin": lambda n: np.log(len(n.layers) * (np.prod(fro(n) ** 2) / gamma(n) ** 2) ** (1 / len(n.layers))),
+    "log-sum-fro": lambda n: np.log(len(n.layers) * np.prod(fro(n) ** 2) ** (1 / len(n.layers))),
+    "fro-over-spec": lambda n: (fro(n) ** 2 / norms(n) ** 2).sum(),
+    "log-spec-orig-main": lambda n: np.log(np.prod(norms(n) ** 2) * (fro(n) ** 2 / norms(n) ** 2).sum() / gamma(n) ** 2),
+    "log-spec-init-main": lambda n: np.log(np.prod(norms(n) ** 2) * (moved(n) ** 2 / norms(n) ** 2).sum() / gamma(n) ** 2),
+    "fro-dist": lambda n: (moved(n) ** 2).sum(),
+    "l2-dist": lambda n: math.sqrt((moved(n) ** 2).sum()),
+    "spec-dist": lambda n: sum(operator_norm(n.change(name), *geometry) ** 2 for name, *geometry in n.layers),
+    "param-norm": lambda n: (fro(n) ** 2).sum(),
+    "l2-norm": lambda n: math.sqrt((fro(n) ** 2).sum()),
 }
 
 
@@ -169,20 +221,23 @@ def compare(zoo, network):
             assert cell["status"] == "ok", cell
             expected = float(ORACLE[name](net))
             error = abs(cell["value"] - expected) / max(abs(expected), 1e-3 if name == "wc-excess" else 0)
-            assert error <= TOLERANCE.get(name, 1e-6), (network, m["hp"], name, cell["value"], expected, error)
+            tolerance = margin_tolerance(net, name, expected) if "margin" in name or name.endswith("-main") else TOLERANCE.get(name, 1e-6)
+            assert error <= tolerance, (network, m["hp"], name, cell["value"], expected, error)
             checked += 1
-    print(f"     {network}: {checked} values agree")
+    learnt = sum(margin(Network(zoo / "models" / m["id"])) > 0.01 for m in models_of(zoo))
+    print(f"     {network}: {checked} values agree; {learnt} models with a margin")
+    assert learnt > 0
     assert checked >= 2 * len(ORACLE)
 
 
 def test_fully_connected_networks(folder):
-    spec = write_spec(folder, fixed={"network": "fcn", "depth": 2, "max_epochs": 12}, axes={"width": [7, 40], "lr": [0.05]})
+    spec = write_spec(folder, fixed={"network": "fcn", "depth": 2, "max_epochs": 60}, axes={"width": [7, 40], "lr": [0.05]})
     gapbench("run", spec, "--out", folder / "zoo")
     compare(folder / "zoo", "fcn")
 
 
 def test_network_in_network(folder):
-    spec = write_spec(folder, fixed={"network": "nin", "width": 10, "max_epochs": 8}, axes={"depth": [1, 2], "lr": [0.05]})
+    spec = write_spec(folder, fixed={"network": "nin", "width": 10, "max_epochs": 60}, axes={"depth": [1, 2], "lr": [0.05]})
     gapbench("run", spec, "--out", folder / "zoo")
     compare(folder / "zoo", "nin")
 

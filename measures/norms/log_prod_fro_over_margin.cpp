@@ -1,0 +1,37 @@
+// log-prod-fro-over-margin: product of squared Frobenius norms over the squared margin (log).
+//
+// Formula   2 sum over layers of ln ||W_l||_F - 2 ln margin.
+// Inputs    final weights of every layer, logits and labels.
+// Returns   a logarithm; undefined when a layer is zero; censored where the margin is not positive (margin.h).
+// Source    Jiang et al. 2019, equation 36.
+// Error     float64, compensated; the margin that of float32 logits.
+// Cost      Shared with log-prod-fro and margin-p10.
+#include "measures/api/measure.h"
+#include "measures/layers/layers.h"
+#include "measures/output/margin.h"
+
+namespace gapbench::measures {
+namespace {
+
+Outcome compute(const Snapshot& snapshot, Probe* probe) {
+  return over_squared_margin(log_product_of_frobenius_norms(snapshot), snapshot, probe);
+}
+
+}  // namespace
+
+Measure log_prod_fro_over_margin() {
+  Measure m;
+  m.info.id = "log-prod-fro-over-margin";
+  m.info.name = "Product of squared Frobenius norms over the squared margin (log)";
+  m.info.formula = "2 sum over layers of ln |W|_F - 2 ln margin";
+  m.info.latex = "\\ln\\Big(\\prod_l\\|W_l\\|_F^2/\\gamma^2\\Big)";
+  m.info.source = "Jiang et al. 2019, arXiv 1912.02178, equation 36";
+  m.info.family = "norms";
+  m.info.sign = Sign::plus;
+  m.info.needs = needs_weights | needs_data | needs_labels;
+  m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling;
+  m.compute = &compute;
+  return m;
+}
+
+}  // namespace gapbench::measures
