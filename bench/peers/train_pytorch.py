@@ -17,8 +17,59 @@ from torch import nn
 torch.set_num_threads(1)
 
 
+class Residual(nn.Module):
+    """A basic block of ResNet-18."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
+                                  nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        return nn.functional.relu(self.body(x) + self.shortcut(x))
+
+
+class Dense(nn.Module):
+    """A layer of DenseNet-40: its input with `growth` new channels behind."""
+
+    def __init__(self, inputs, growth):
+        super().__init__()
+        self.body = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), nn.Conv2d(inputs, growth, 3, 1, 1, bias=False))
+
+    def forward(self, x):
+        return torch.cat([x, self.body(x)], 1)
+
+
+def resnet18(channels, multiplier, classes):
+    widths = [round(w * multiplier) for w in (64, 128, 256, 512)]
+    layers, inputs = [nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()], widths[0]
+    for stage, outputs in enumerate(widths):
+        for block in range(2):
+            layers.append(Residual(inputs, outputs, 2 if stage > 0 and block == 0 else 1))
+            inputs = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
+
+
+def densenet40(channels, multiplier, classes):
+    inputs, growth = round(16 * multiplier), round(12 * multiplier)
+    layers = [nn.Conv2d(channels, inputs, 3, 1, 1, bias=False)]
+    for block in range(3):
+        for _ in range(12):
+            layers.append(Dense(inputs, growth))
+            inputs += growth
+        if block < 2:
+            layers += [nn.BatchNorm2d(inputs), nn.ReLU(), nn.Conv2d(inputs, inputs, 1, bias=False), nn.AvgPool2d(2)]
+    return nn.Sequential(*layers, nn.BatchNorm2d(inputs), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(inputs, classes))
+
+
 def network(hp, shape, classes):
     channels, height, width = shape
+    if hp["network"] in ("resnet18", "densenet40"):
+        return globals()[hp["network"]](channels, hp["width_multiplier"], classes)
     if hp["network"] == "fcn":
         layers, inputs = [nn.Flatten()], channels * height * width
         for units in hp["widths"]:
@@ -50,10 +101,11 @@ def main():
     train_x, test_x, train_y, test_y = data["train_x"], data["test_x"], data["train_y"].long(), data["test_y"].long()
     torch.manual_seed(1)
     model = network(hp, train_x.shape[1:], int(train_y.max()) + 1)
-    for layer in model:
-        if hasattr(layer, "weight"):
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     if "--channels-last" in sys.argv:
         model = model.to(memory_format=torch.channels_last)
         train_x, test_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, test_x))

@@ -24,6 +24,10 @@ CASES = {
                                    "train_size": 10000}),
     "cifar10-nin-200": ("cifar10", {"network": "nin", "width": 200, "depth": 2, "batch_size": 32, "lr": 0.01, "max_epochs": 1,
                                     "train_size": 10000}),
+    "cifar10-resnet18": ("cifar10", {"network": "resnet18", "width_multiplier": 0.25, "batch_size": 64, "lr": 0.05, "max_epochs": 1,
+                                     "train_size": 5000}),
+    "cifar10-densenet40": ("cifar10", {"network": "densenet40", "width_multiplier": 0.5, "batch_size": 64, "lr": 0.05,
+                                       "max_epochs": 1, "train_size": 5000}),
 }
 
 
@@ -55,7 +59,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="gapbench-") as folder:
             samples = pathlib.Path(folder) / "samples.safetensors"
             run(arguments.bench, dataset, json.dumps(hp), "auto", arguments.data_dir, samples)
-            peers = {"default": [], **({"channels-last": []} if hp["network"] == "nin" else {})}
+            peers = {"default": [], **({"channels-last": []} if hp["network"] != "fcn" else {})}
             ours = []
             for _ in range(arguments.repeat):
                 ours.append(run(arguments.bench, dataset, json.dumps(hp), "auto", arguments.data_dir))
