@@ -75,8 +75,9 @@ void collect_zoo(Zoo& zoo) {
       "experiment_id",         "repeat_id", "model_id", "status", "stop_reason", "is.converged",
       "is.high_train_accuracy"};
   for (const HyperParameter& h : hyperparameters()) columns.push_back("hp." + std::string(h.name));
-  for (const char* c : {"train_dataset_size", "epochs", "steps", "gen.train_acc", "gen.test_acc", "gen.gap",
-                        "gen.train_loss", "gen.test_loss", "gen.gap_loss"})
+  for (const char* c :
+       {"train_dataset_size", "epochs", "steps", "gen.train_acc", "gen.test_acc", "gen.gap", "gen.train_loss",
+        "gen.test_loss", "gen.gap_loss", "train.gradient_noise_epoch1", "train.gradient_noise_final"})
     columns.emplace_back(c);
   for (const std::string& m : measures) {
     columns.push_back("complexity." + m);
@@ -92,8 +93,9 @@ void collect_zoo(Zoo& zoo) {
       if (!has_metrics || run.result[split][name].is_null()) return std::string();
       return number_text(run.result[split][name]);
     };
-    const auto gap = [&](const char* name) {
-      return has_metrics && !run.result[name].is_null() ? number_text(run.result[name]) : std::string();
+    const auto number = [&](const char* name) {  // a result of an earlier version may lack it
+      const bool there = has_metrics && run.result.contains(name) && !run.result[name].is_null();
+      return there ? number_text(run.result[name]) : std::string();
     };
     const bool trained = !run.result.is_null();
     const std::string reason = trained ? run.result["stop_reason"].get<std::string>() : "";
@@ -110,8 +112,9 @@ void collect_zoo(Zoo& zoo) {
     row.push_back(trained ? run.result["epochs"].dump() : "");
     row.push_back(trained ? run.result["steps"].dump() : "");
     for (const std::string& cell :
-         {metric("train", "accuracy"), metric("test", "accuracy"), gap("gap_error"),
-          metric("train", "cross_entropy"), metric("test", "cross_entropy"), gap("gap_loss")})
+         {metric("train", "accuracy"), metric("test", "accuracy"), number("gap_error"),
+          metric("train", "cross_entropy"), metric("test", "cross_entropy"), number("gap_loss"),
+          number("gradient_noise_epoch1"), number("gradient_noise_final")})
       row.push_back(cell);
     json record = {{"experiment_id", run.model.configuration},
                    {"repeat_id", run.model.seed},

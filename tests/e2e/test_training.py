@@ -1,5 +1,6 @@
 """PyTorch as the oracle of training: every architecture, optimiser, schedule and option is trained here and there from the same
 initial weights and batches, and must arrive at the same final weights. argv[2], where given, names the executor."""
+import csv
 import json
 import math
 import sys
@@ -230,6 +231,41 @@ def test_what_changes_data_and_targets(folder):
     compare(folder, "symmetric", {"label_noise": 0.3})
     compare(folder, "pair", {"label_noise": 0.3, "label_noise_kind": "pair"})
     compare(folder, "flip-crop", {"augmentation": "flip-crop", "network": "cnn", "width": 6})
+
+
+def noise_in_python(m, model, x, y):
+    """The definition, from per-sample gradients in float64."""
+    n = len(x)
+    size = max(1, min(16, n // 64))
+    count = min(64, n // size)
+    order = Philox("digits", "gradient noise", 0).shuffled(n)[:count * size]
+    model = model.double().eval()
+    means = []
+    for batch in torch.tensor(order).split(size):
+        model.zero_grad()
+        torch.nn.functional.cross_entropy(model(x[batch].double()), y[batch]).backward()
+        means.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    return size * torch.stack(means).var(dim=0).mean().item()
+
+
+def test_gradient_noise(folder):
+    for name, hp in {"fcn": {"dropout": 0.2, "label_noise": 0.2, "augmentation": "flip-crop", "label_smoothing": 0.1}, "whole": {"train_size": 0},
+                     "minibatches": {"train_size": 300}, "norm": {"network": "cnn", "width": 6, "batch_norm": "on", "batch_size": 90}}.items():
+        zoo = folder / name
+        spec = write_spec(folder, fixed={**SMALL, "lr": 0.01, **hp}, keep_epochs=[1], seeds=[3])
+        gapbench("run", spec, "--out", zoo, *(["--executor", sys.argv[2]] if sys.argv[2:] else []))
+        (m,) = models_of(zoo)
+        where = zoo / "models" / m["id"]
+        x, y = map(torch.from_numpy, digits()[:2]) if hp.get("train_size") == 0 else subset(m)
+        y = noisy(m, y) if m["hp"]["label_noise"] else y
+        result = json.loads((where / "result.json").read_text())
+        history = [json.loads(line) for line in (where / "history.jsonl").read_text().splitlines()]
+        (row,) = csv.DictReader((zoo / "ledger.csv").open())
+        for weights, key, line in (("epoch-1", "gradient_noise_epoch1", history[0]), ("final", "gradient_noise_final", history[-1])):
+            expected = noise_in_python(m, load(where, weights), x, y)
+            print(f"     {name} {key}: {result[key] / expected - 1:.1e}")
+            assert abs(result[key] / expected - 1) < 1e-4, (name, key, result[key], expected)
+            assert line["gradient_noise"] == result[key] == float(row["train." + key])
 
 
 def test_kept_epochs_are_those_of_a_shorter_run(folder):

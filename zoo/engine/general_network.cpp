@@ -85,9 +85,10 @@ class GeneralNetwork final : public TrainableNetwork {
   double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
                             const StepContext& context) override {
     PhiloxDropout dropout(context.dropout_key, context.step);
-    const at::Tensor logits =
-        forward(architecture(), arrays_, view_images(architecture(), shape_, images, n),
-                {.training = true, .update_statistics = context.update_statistics, .dropout = &dropout});
+    const at::Tensor logits = forward(architecture(), arrays_, view_images(architecture(), shape_, images, n),
+                                      {.training = !context.evaluation,
+                                       .update_statistics = context.update_statistics,
+                                       .dropout = &dropout});
     const at::Tensor wanted = at::from_blob(const_cast<float*>(targets), {n, shape_.classes},
                                             at::TensorOptions().dtype(at::kFloat));
     const at::Tensor loss = at::cross_entropy_loss(logits, wanted);

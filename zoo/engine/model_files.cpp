@@ -25,7 +25,8 @@ std::vector<TensorToWrite> named(const Architecture& architecture,
   return tensors;
 }
 
-json or_null(const std::optional<std::int64_t>& n) {
+template <class T>
+json or_null(const std::optional<T>& n) {
   return n ? json(*n) : json(nullptr);
 }
 
@@ -66,14 +67,17 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
                  {"steps", trained.state.steps},
                  {"steps_to_cross_entropy_0.1", or_null(steps_to(trained.state.history, 0.1))},
                  {"steps_to_cross_entropy_0.01", or_null(steps_to(trained.state.history, 0.01))},
-                 {"sum_of_batch_losses", sum_of_batch_losses}};
+                 {"sum_of_batch_losses", sum_of_batch_losses},
+                 {"gradient_noise_epoch1", or_null(trained.state.history.front().gradient_noise)}};
   if (trained.reason == StopReason::diverged)
-    result["train"] = result["test"] = result["gap_error"] = result["gap_loss"] = nullptr;
+    result["train"] = result["test"] = result["gap_error"] = result["gap_loss"] =
+        result["gradient_noise_final"] = nullptr;
   else {
     result["train"] = metrics_json(last.train);
     result["test"] = metrics_json(last.test);
     result["gap_error"] = last.test.error - last.train.error;
     result["gap_loss"] = last.test.cross_entropy - last.train.cross_entropy;
+    result["gradient_noise_final"] = or_null(last.gradient_noise);
   }
   store.write_json(model.id, "spec.json", model.to_json());  // makes the folder
   write_safetensors(store.file(model.id, "init.safetensors"),

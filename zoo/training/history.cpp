@@ -28,6 +28,7 @@ json to_json(const EpochRecord& r) {
     j[std::string(split) + "_cross_entropy"] = r.evaluated ? json(metrics->cross_entropy) : json(nullptr);
     j[std::string(split) + "_error"] = r.evaluated ? json(metrics->error) : json(nullptr);
   }
+  j["gradient_noise"] = r.gradient_noise ? json(*r.gradient_noise) : json(nullptr);
   return j;
 }
 
@@ -42,6 +43,7 @@ EpochRecord epoch_record_from_json(const json& j) {
   r.evaluated = !j.at("train_error").is_null();  // of a loss that is not finite, the error is still a number
   r.train = {number("train_cross_entropy"), number("train_error")};
   r.test = {number("test_cross_entropy"), number("test_error")};
+  if (!j.at("gradient_noise").is_null()) r.gradient_noise = number("gradient_noise");
   return r;
 }
 

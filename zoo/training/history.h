@@ -21,6 +21,8 @@ struct EpochRecord {
   double batch_loss = 0;   ///< mean over the epoch's samples of the loss at the time of their step, nats
   bool evaluated = true;   ///< false between two checks: train and test mean nothing then
   Metrics train, test;     ///< at the end of the epoch, evaluation mode, full sets
+  std::optional<double>
+      gradient_noise;  ///< at the end of the first and of the last epoch, see gradient_noise.h
 };
 
 enum class StopReason { target, epoch_cap, step_cap, diverged, interrupted };

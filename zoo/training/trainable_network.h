@@ -17,6 +17,7 @@ struct StepContext {
   std::uint64_t dropout_key = 0;
   std::int64_t step = 1;          ///< from 1
   bool update_statistics = true;  ///< the running statistics of batch norm move
+  bool evaluation = false;        ///< no dropout, batch norm by its running statistics, which stay
 };
 
 class TrainableNetwork {
@@ -36,7 +37,8 @@ class TrainableNetwork {
   virtual std::vector<float> to_row_major(std::size_t i, std::span<const float> values) const = 0;
   virtual std::vector<float> from_row_major(std::size_t i, std::span<const float> values) const = 0;
 
-  /// Mean over the n samples of the cross-entropy -sum_k t_k ln p_k (nats) in training mode, and its gradients.
+  /// Mean over the n samples of the cross-entropy -sum_k t_k ln p_k (nats), and its gradients; in training mode unless
+  /// the context says evaluation.
   /// `images` [n, ...] in the order Architecture::channels_last() names; `targets` row-major [n, classes], each
   /// row a distribution: one-hot for a plain label, otherwise what label smoothing and mixup make of it. Where
   /// the loss is not finite the gradients are not to be used. A function of its arguments and the arrays alone.

@@ -8,6 +8,7 @@
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
 #include "zoo/training/augmentation.h"
+#include "zoo/training/gradient_noise.h"
 #include "zoo/training/gradient_pipeline.h"
 #include "zoo/training/schedule.h"
 
@@ -165,12 +166,17 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
       record.test = network.evaluate(data.test.images.data(), data.test.labels.data(), data.test.count);
     }
     if (!std::isfinite(loss_sum)) record.train.cross_entropy = loss_sum;
+    if (epoch == 1 && std::isfinite(loss_sum))
+      record.gradient_noise = gradient_noise(network, data, labels, model.dataset);
     state.history.push_back(record);
     if (control.epoch_finished) control.epoch_finished(record);
     if (std::count(control.keep_epochs.begin(), control.keep_epochs.end(), epoch) > 0)
       control.keep(epoch, export_arrays(network));
   }
   result.reason = *finished();
+  EpochRecord& last = state.history.back();
+  if (result.reason != StopReason::diverged && !last.gradient_noise)
+    last.gradient_noise = gradient_noise(network, data, labels, model.dataset);
   capture();
   return result;
 }

@@ -192,6 +192,35 @@ TEST_CASE("the fast network agrees with autograd in losses, gradients and runnin
   fast::use_instruction_set(fast::widest_instruction_set());
 }
 
+TEST_CASE("gradients in evaluation mode agree with autograd and leave the running statistics") {
+  at::set_num_threads(1);
+  for (const auto& [name, c] : cases())
+    for (const std::int64_t n : {1, 33}) {
+      CAPTURE(name, n);
+      const auto architecture = build(c);
+      const auto fast = make_fast_network(*architecture, c.input),
+                 general = make_general_network(*architecture, c.input);
+      const auto values = random_arrays(*architecture);
+      const Batch batch(c.input, n, false);
+      double total = 0, loss = 0;
+      for (TrainableNetwork* network : {fast.get(), general.get()}) {
+        import_arrays(*network, values);
+        loss = network->loss_and_gradients(batch.images.data(), batch.targets.data(), n,
+                                           {.dropout_key = 99, .evaluation = true});
+        CHECK(export_arrays(*network) == values);
+        const Metrics metrics = network->evaluate(batch.images.data(), batch.labels.data(), n);
+        CHECK(loss == Approx(metrics.cross_entropy).epsilon(2e-6));
+      }
+      for (std::size_t i = 0; i < values.size(); ++i) total = std::max(total, norm(general->gradient(i)));
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        CAPTURE(architecture->arrays()[i].name);
+        if (!architecture->arrays()[i].trained) continue;
+        const auto g = row_major_gradient(*general, i);
+        CHECK(distance(row_major_gradient(*fast, i), g) <= 5e-5 * norm(g) + 5e-6 * total);
+      }
+    }
+}
+
 TEST_CASE("gradients of the fast network agree with finite differences") {
   for (const auto& [name, c] : cases()) {
     CAPTURE(name);

@@ -53,7 +53,7 @@ class FastNetwork final : public TrainableNetwork {
     for (std::size_t l = first_with_arrays_ + 1; l < layers_.size(); ++l) layers_[l].layer->arrays_changed();
     Pass pass;
     pass.batch = n;
-    pass.training = true;
+    pass.training = !context.evaluation;
     pass.update_statistics = context.update_statistics;
     pass.dropout_key = context.dropout_key;
     pass.step = static_cast<std::uint64_t>(context.step);

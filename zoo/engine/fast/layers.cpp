@@ -273,7 +273,8 @@ class BatchNorm final : public Layer {
       const double inverse = inverse_deviation_[c], by_weight = squares_[c] * inverse;
       arrays_.bias_gradient[c] = static_cast<float>(sum_[c]);
       arrays_.weight_gradient[c] = static_cast<float>(by_weight);
-      const double scale = static_cast<double>(arrays_.weight[c]) * inverse;
+      // running statistics are constants: nothing passes through them
+      const double scale = pass.training ? static_cast<double>(arrays_.weight[c]) * inverse : 0;
       slope_[c] = static_cast<float>(-scale * inverse * by_weight / count);
       shift_[c] = static_cast<float>(-scale * sum_[c] / count);
     }
@@ -343,7 +344,7 @@ class DropoutLayer final : public Layer {
     return output_.data();
   }
   float* backward(const float*, float* g, float*, bool, const Pass& pass) override {
-    elementwise().multiply_by(g, mask_.data(), g, pass.n * extent_.size());
+    if (pass.training) elementwise().multiply_by(g, mask_.data(), g, pass.n * extent_.size());
     return g;
   }
   bool needs_input() const override { return false; }
