@@ -52,6 +52,17 @@ class Memo {
   std::map<std::string, std::any> entries_;
 };
 
+/// What training left on record, for measures of its course.
+struct TrainingRecord {
+  std::int64_t steps = 0;  ///< optimiser steps in all
+  /// Steps up to the first check at which the training cross-entropy was at most .1 or .01 nats; empty where
+  /// none was.
+  std::optional<std::int64_t> steps_to_cross_entropy_01, steps_to_cross_entropy_001;
+  /// Variance of the per-sample gradient, mean over parameters, after epoch 1 and at the end; empty where it
+  /// was not logged.
+  std::optional<double> gradient_noise_epoch1, gradient_noise_final;
+};
+
 class Snapshot {
  public:
   /// `storage` keeps the memory alive that the arrays point into.
@@ -79,6 +90,9 @@ class Snapshot {
       if (a.init.size() != a.final.size()) return false;
     return true;
   }
+  /// Empty where gapbench did not train the model.
+  const std::optional<TrainingRecord>& training() const { return training_; }
+  void set_training(TrainingRecord record) { training_ = record; }
   Memo& memo() const { return memo_; }
 
  private:
@@ -88,6 +102,7 @@ class Snapshot {
   std::int64_t train_size_;
   std::int64_t classes_;
   std::shared_ptr<const void> storage_;
+  std::optional<TrainingRecord> training_;
   mutable Memo memo_;
 };
 

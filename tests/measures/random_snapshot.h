@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Model {
   std::vector<Layer> layers;
   std::int64_t classes = 0;
   bool with_init = true;
+  std::optional<TrainingRecord> training = TrainingRecord{900, 120, 700, 0.25, 0.0625};
 
   Entry& weight(std::size_t layer) { return arrays[layers[layer].weight]; }
   Entry& bias(std::size_t layer) { return arrays[*layers[layer].bias]; }
@@ -31,7 +33,9 @@ struct Model {
     std::vector<Array> list;
     for (const Entry& e : copy->arrays)
       list.push_back({e.name, e.shape, e.final, copy->with_init ? std::span<const float>(e.init) : std::span<const float>()});
-    return Snapshot("test", std::move(list), layers, 100, classes, copy);
+    Snapshot snapshot("test", std::move(list), layers, 100, classes, copy);
+    if (training) snapshot.set_training(*training);
+    return snapshot;
   }
 
   void add(LayerKind kind, std::vector<std::int64_t> shape, Layer geometry, RandomStream& random) {

@@ -121,10 +121,10 @@ TEST_CASE("every measure describes itself") {
     CAPTURE(m.info.id);
     CHECK(ids.insert(m.info.id).second);
     for (const std::string_view text : {m.info.name, m.info.formula, m.info.latex, m.info.source, m.info.family}) CHECK_FALSE(text.empty());
-    CHECK((m.info.needs & needs_weights) != 0);
+    CHECK((m.info.needs & (needs_weights | needs_history)) != 0);
     CHECK(m.info.revision >= 1);
   }
-  CHECK(ids.size() >= 35);
+  CHECK(ids.size() >= 39);
 }
 
 TEST_CASE("every measure gives a value where its needs are met, and says so where they are not") {
@@ -137,6 +137,11 @@ TEST_CASE("every measure gives a value where its needs are met, and says so wher
     CHECK(blind.ok() == !needs_probe);
     if (needs_probe) CHECK(blind.status() == Outcome::Status::not_applicable);
     CHECK(run(m, random_conv(1)).ok() == !needs_probe);
+    fcn.training.reset();
+    const Outcome unrecorded = run(m, fcn);
+    CHECK(unrecorded.ok() == ((m.info.needs & needs_history) == 0));
+    if (!unrecorded.ok()) CHECK(unrecorded.status() == Outcome::Status::not_applicable);
+    fcn.training = Model().training;
     fcn.with_init = false;
     const Outcome without = run(m, fcn);
     CHECK(without.ok() == ((m.info.needs & needs_init) == 0));

@@ -149,7 +149,20 @@ Snapshot load_snapshot(const ModelStore& store, const ModelSpec& model, const Ar
   for (std::size_t i = 0; i < architecture.arrays().size(); ++i)
     arrays.push_back(
         {architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i], init_arrays[i]});
-  return Snapshot(model.id, std::move(arrays), architecture.layers(), train_size, classes, files);
+  Snapshot snapshot(model.id, std::move(arrays), architecture.layers(), train_size, classes, files);
+  const json result = store.read_json(model.id, "result.json");
+  // an earlier version's result may lack a key, a diverged model has nulls
+  const auto read = [&]<class T>(const char* key, std::optional<T>& value) {
+    if (result.contains(key) && result[key].is_number()) value = result[key].get<T>();
+  };
+  TrainingRecord training;
+  training.steps = result.at("steps").get<std::int64_t>();
+  read("steps_to_cross_entropy_0.1", training.steps_to_cross_entropy_01);
+  read("steps_to_cross_entropy_0.01", training.steps_to_cross_entropy_001);
+  read("gradient_noise_epoch1", training.gradient_noise_epoch1);
+  read("gradient_noise_final", training.gradient_noise_final);
+  snapshot.set_training(training);
+  return snapshot;
 }
 
 }  // namespace gapbench
