@@ -155,6 +155,13 @@ void print_table(const json& rows, const std::vector<const char*>& columns) {
   for (const json& row : rows) print_row([&](std::size_t c) { return cell_text(row.at(columns[c])); });
 }
 
+// Of a heading that is an id, as Markdown viewers make it: dots are left out.
+std::string anchor(std::string_view id) {
+  std::string text(id);
+  std::erase(text, '.');
+  return text;
+}
+
 // docs/measures.md. Formulas stand in fences, where Markdown leaves their backslashes and underscores alone.
 void print_measures_markdown() {
   const std::vector<Measure>& measures = all_measures().all();
@@ -180,8 +187,8 @@ void print_measures_markdown() {
   for (const std::string_view family : families)
     for (const Measure& m : measures)
       if (m.info.family == family)
-        fmt::print("| [{0}](#{0}) | {1} | {2} | {3} |\n", m.info.id, family, sign_text(m.info.sign),
-                   m.info.name);
+        fmt::print("| [{}](#{}) | {} | {} | {} |\n", m.info.id, anchor(m.info.id), family,
+                   sign_text(m.info.sign), m.info.name);
   for (const std::string_view family : families) {
     fmt::print("\n## Family: {}\n", family);
     for (const Measure& m : measures) {
