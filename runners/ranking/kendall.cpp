@@ -1,9 +1,10 @@
 #include "runners/ranking/kendall.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <numeric>
-#include <utility>
 
 #include "measures/api/error.h"
 
@@ -42,26 +43,102 @@ TieSums tie_sums(std::size_t n, const Same& same_as_previous) {
   return sums;
 }
 
-// Sorts `values` and returns the number of strict inversions (merge sort).
-std::int64_t sort_counting_inversions(std::vector<double>& values) {
-  std::vector<double> buffer(values.size());
-  std::int64_t inversions = 0;
-  const std::size_t n = values.size();
-  for (std::size_t width = 1; width < n; width *= 2) {
-    for (std::size_t low = 0; low < n; low += 2 * width) {
-      const std::size_t middle = std::min(low + width, n), high = std::min(low + 2 * width, n);
-      std::size_t a = low, b = middle;
-      for (std::size_t k = low; k < high; ++k) {
-        // equal values are no inversion: the left one goes first
-        if (a < middle && (b == high || !(values[b] < values[a]))) {
-          buffer[k] = values[a++];
-        } else {
-          inversions += static_cast<std::int64_t>(middle - a);
-          buffer[k] = values[b++];
-        }
-      }
+// Sorts the numbers 0 .. n - 1 by a 64-bit key each, equal keys by number: by the leading 32 bits in which the keys
+// differ with radix passes, then the few that agree in those by the whole key.
+class KeySort {
+ public:
+  explicit KeySort(std::size_t n) : keys_(n), items_(n), buffer_(n) {}
+  std::vector<std::uint64_t>& keys() { return keys_; }
+  std::uint32_t number(std::size_t i) const { return static_cast<std::uint32_t>(items_[i]); }
+  bool same_as_previous(std::size_t i) const {
+    return items_[i] >> 32 == items_[i - 1] >> 32 && keys_[number(i)] == keys_[number(i - 1)];
+  }
+
+  void sort() {
+    const auto [low, high] = std::minmax_element(keys_.begin(), keys_.end());
+    const std::uint64_t least = *low;
+    const int dropped = std::max(0, static_cast<int>(std::bit_width(*high - least)) - 32);
+    for (std::size_t i = 0; i < keys_.size(); ++i) items_[i] = (keys_[i] - least) >> dropped << 32 | i;
+    if (items_.size() < 200) {
+      std::sort(items_.begin(), items_.end());
+    } else if (items_.size() < 10000) {
+      radix_sort<8>();
+    } else {
+      radix_sort<11>();
     }
-    values.swap(buffer);
+    if (dropped > 0) sort_equal_prefixes();
+  }
+
+ private:
+  template <int bits>
+  void radix_sort() {
+    constexpr int passes = (32 + bits - 1) / bits;
+    constexpr std::uint64_t mask = (1u << bits) - 1;
+    std::array<std::array<std::uint32_t, mask + 1>, passes> begin{};
+    for (const std::uint64_t item : items_)
+      for (int pass = 0; pass < passes; ++pass) ++begin[pass][item >> (32 + bits * pass) & mask];
+    for (int pass = 0; pass < passes; ++pass) {
+      const int shift = 32 + bits * pass;
+      auto& to = begin[pass];
+      if (to[items_[0] >> shift & mask] == items_.size()) continue;  // all have the same digit
+      std::exclusive_scan(to.begin(), to.end(), to.begin(), 0u);
+      for (const std::uint64_t item : items_) buffer_[to[item >> shift & mask]++] = item;
+      items_.swap(buffer_);
+    }
+  }
+
+  void sort_equal_prefixes() {
+    const auto before = [&](std::uint64_t a, std::uint64_t b) {
+      const auto i = static_cast<std::uint32_t>(a), j = static_cast<std::uint32_t>(b);
+      return keys_[i] != keys_[j] ? keys_[i] < keys_[j] : i < j;
+    };
+    for (auto start = items_.begin(); start != items_.end();) {
+      auto end = start + 1;
+      while (end != items_.end() && *end >> 32 == *start >> 32) ++end;
+      if (end - start > 1 && !std::is_sorted(start, end, before)) std::sort(start, end, before);
+      start = end;
+    }
+  }
+
+  std::vector<std::uint64_t> keys_, items_, buffer_;  // an item: leading bits of its key, then its number
+};
+
+// Order-preserving; both zeros are one.
+std::uint64_t order_key(double value) {
+  const auto bits = std::bit_cast<std::uint64_t>(value + 0.0);
+  return bits >> 63 ? ~bits : bits | std::uint64_t{1} << 63;
+}
+
+// Strict inversions of ranks below `levels`: a tree of 16 children a node over the ranks, in which counter j of a
+// node is the number of ranks so far in its children after the j-th. A rank adds one vector and reads one counter
+// of one node in each layer.
+std::int64_t count_inversions(std::span<const std::uint32_t> ranks, std::uint32_t levels) {
+  using Node = std::array<std::uint32_t, 16>;
+  static constexpr auto ones_below = [] {
+    std::array<Node, 16> rows{};
+    for (std::size_t child = 0; child < 16; ++child)
+      for (std::size_t j = 0; j < child; ++j) rows[child][j] = 1;
+    return rows;
+  }();
+  std::array<std::size_t, 9> first{};  // node of each layer, leaves first
+  std::size_t nodes = 0, layers = 0;
+  for (std::size_t width = levels; layers == 0 || width > 1; ++layers) {
+    width = (width + 15) / 16;
+    first[layers] = nodes;
+    nodes += width;
+  }
+  std::vector<Node> tree(nodes);
+  std::int64_t inversions = 0;
+  for (const std::uint32_t rank : ranks) {
+    std::uint32_t larger = 0;
+    std::size_t rest = rank;
+    for (std::size_t layer = 0; layer < layers; ++layer, rest /= 16) {
+      Node& node = tree[first[layer] + rest / 16];
+      const Node& row = ones_below[rest % 16];
+      larger += node[rest % 16];
+      for (std::size_t j = 0; j < 16; ++j) node[j] += row[j];
+    }
+    inversions += larger;
   }
   return inversions;
 }
@@ -97,21 +174,31 @@ double kendall_exact_p(std::int64_t n, std::int64_t discordant) {
 
 Kendall kendall(std::span<const double> x, std::span<const double> y) {
   if (x.size() != y.size()) throw InternalError("kendall: lengths differ");
+  if (x.size() >> 32 != 0) throw InternalError("kendall: 2^32 items or more");
   for (std::size_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(x[i]) || !std::isfinite(y[i])) throw InternalError("kendall: a value is not finite");
   Kendall k;
   k.n = static_cast<std::int64_t>(x.size());
   if (k.n < 2) return k;
-  std::vector<std::pair<double, double>> items(x.size());  // sorting the values themselves spares the cache
-  for (std::size_t i = 0; i < x.size(); ++i) items[i] = {x[i], y[i]};
-  std::sort(items.begin(), items.end());
-  const TieSums tx = tie_sums(x.size(), [&](std::size_t i) { return items[i].first == items[i - 1].first; });
-  const TieSums txy = tie_sums(x.size(), [&](std::size_t i) { return items[i] == items[i - 1]; });
-  std::vector<double> by_x(y.size());
-  for (std::size_t i = 0; i < y.size(); ++i) by_x[i] = items[i].second;
-  // within a tie of x, y ascends: no inversion is counted there
-  k.discordant = sort_counting_inversions(by_x);
-  const TieSums ty = tie_sums(y.size(), [&](std::size_t i) { return by_x[i] == by_x[i - 1]; });
+  KeySort sorted(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) sorted.keys()[i] = order_key(y[i]);
+  sorted.sort();
+  std::vector<std::uint64_t> x_keys(x.size());  // in the order of y
+  std::vector<std::uint32_t> rank(x.size());    // of y, equal where y is
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x_keys[i] = order_key(x[sorted.number(i)]);
+    rank[i] = i == 0 ? 0 : rank[i - 1] + (sorted.same_as_previous(i) ? 0 : 1);
+  }
+  const std::uint32_t levels = rank.back() + 1;
+  const TieSums ty = tie_sums(x.size(), [&](std::size_t i) { return rank[i] == rank[i - 1]; });
+  sorted.keys().swap(x_keys);
+  sorted.sort();  // within a tie of x, y ascends: no inversion is counted there
+  std::vector<std::uint32_t> by_x(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) by_x[i] = rank[sorted.number(i)];
+  const auto same_x = [&](std::size_t i) { return sorted.same_as_previous(i); };
+  const TieSums tx = tie_sums(x.size(), same_x);
+  const TieSums txy = tie_sums(x.size(), [&](std::size_t i) { return by_x[i] == by_x[i - 1] && same_x(i); });
+  k.discordant = count_inversions(by_x, levels);
   const std::int64_t all = pairs(k.n);
   k.ties_x = tx.pairs;
   k.ties_y = ty.pairs;

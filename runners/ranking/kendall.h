@@ -7,8 +7,8 @@
 // Returns   all counts as 64-bit integers, both taus, and the two-sided p-value of S under independence: the
 //           exact (Mahonian) law where there are no ties and n <= 33 or min(C, D) <= 1, else the normal law with
 //           the variance that accounts for ties and no continuity correction: the rule of scipy.stats.kendalltau.
-// Source    M. G. Kendall, Biometrika 30 (1938) and "Rank Correlation Methods"; the algorithm is W. R. Knight's,
-//           JASA 61 (1966).
+// Source    M. G. Kendall, Biometrika 30 (1938) and "Rank Correlation Methods"; as W. R. Knight's algorithm,
+//           JASA 61 (1966), with radix sorts and a 16-ary counting tree over ranks for its merge sort.
 // Error     counts are exact; taus to rounding; the exact p to about 1e-13 relative.
 // Cost      O(n log n) time, O(n) memory.
 #pragma once
@@ -31,7 +31,7 @@ struct Kendall {
   std::string_view p_method = "none";                  ///< "exact", "normal", "none"
 };
 
-/// Throws InternalError when the lengths differ or a value is not finite.
+/// Throws InternalError when the lengths differ, a value is not finite, or there are 2^32 items or more.
 Kendall kendall(std::span<const double> x, std::span<const double> y);
 
 /// P(|S| >= |s|) for n items without ties, from the number of discordant pairs. Cost: O(n min(d, n0 - d)).

@@ -82,6 +82,53 @@ TEST_CASE("all counts and taus agree with counting every pair") {
         }
 }
 
+TEST_CASE("counts agree with counting every pair at every length of sort and tree") {
+  RandomStream random(random_key("kendall test", "long"));
+  // what the sort's leading bits do not tell apart, or what they waste: one exponent with changes in the last bits
+  // only, all magnitudes from denormal to largest, both zeros, integers
+  enum Kind { normal, ties, close, wide, count };
+  const auto values = [&](std::size_t n, int kind) {
+    std::vector<double> v(n);
+    for (double& x : v) {
+      const double sign = random.below(2) == 0 ? 1 : -1;
+      if (kind == normal) x = random.normal();
+      if (kind == ties) x = sign * random.below(6);  // 0 and -0 are tied
+      if (kind == close) x = random.below(4) == 0 ? -1.0 : 1 + 0x1p-52 * random.below(1000);
+      if (kind == wide) x = sign * std::ldexp(1.0, static_cast<int>(random.below(2098)) - 1074);
+    }
+    return v;
+  };
+  for (const std::size_t n :
+       {0u, 1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 199u, 200u, 255u, 256u, 257u, 1000u, 4097u, 20000u})
+    for (int kind_x = 0; kind_x < count; ++kind_x)
+      for (int kind_y = 0; kind_y < count; ++kind_y) {
+        if (n > 2000 && (kind_x + 1) % count != kind_y) continue;
+        const auto x = values(n, kind_x), y = values(n, kind_y);
+        const Counts c = count_all_pairs(x, y);
+        const Kendall k = kendall(x, y);
+        INFO("n " << n << ", kinds " << kind_x << " " << kind_y);
+        if (n < 2) {
+          CHECK_FALSE(k.tau_a);
+          continue;
+        }
+        CHECK(k.concordant == c.concordant);
+        CHECK(k.discordant == c.discordant);
+        CHECK(k.ties_x == c.ties_x);
+        CHECK(k.ties_y == c.ties_y);
+        CHECK(k.ties_both == c.ties_both);
+      }
+  // a million in reverse order but for ties of ten
+  std::vector<double> up(1000000), down(up.size());
+  for (std::size_t i = 0; i < up.size(); ++i) {
+    up[i] = static_cast<double>(i);
+    down[i] = -static_cast<double>(i / 10);
+  }
+  const Kendall k = kendall(up, down);
+  CHECK(k.ties_y == 4500000);
+  CHECK(k.concordant == 0);
+  CHECK(k.discordant == 499999500000 - 4500000);
+}
+
 TEST_CASE("perfect order, reversed order, and what has no tau") {
   const std::vector<double> up = {1, 2, 3, 4, 5}, down = {5, 4, 3, 2, 1}, flat(5, 3.0);
   CHECK(*kendall(up, up).tau_b == 1);
@@ -97,6 +144,8 @@ TEST_CASE("perfect order, reversed order, and what has no tau") {
   CHECK_THROWS_AS(kendall(nan, up), InternalError);
   const std::vector<double> infinite = {1, 2, std::numeric_limits<double>::infinity(), 4, 5};
   CHECK_THROWS_AS(kendall(up, infinite), InternalError);
+  const std::vector<double> infinite_below = {1, 2, -std::numeric_limits<double>::infinity(), 4, 5};
+  CHECK_THROWS_AS(kendall(infinite_below, up), InternalError);
 }
 
 TEST_CASE("the exact p-value is the share of permutations that are as extreme") {
