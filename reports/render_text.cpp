@@ -276,6 +276,8 @@ std::string render_markdown(const Document& ranking) {
     markdown_table(headings(), rows(ranking, g), {1, 8}, out);
     if (has_protocols(ranking, g)) markdown_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
     for (const std::string& line : missing_reasons(ranking, g)) out += "\n- " + markdown_cell(line) + "\n";
+    for (const Document& c : comparisons(ranking, g))
+      out += "\n- " + markdown_cell(c["sentence"].get<std::string>()) + "\n";
   }
   out += fmt::format(
       "\ntau-b: Kendall's rank correlation with the gap. Interval: {:g} % percentile bootstrap over "

@@ -137,6 +137,13 @@ def numbers(texts):
     return [float(t.replace("−", "-")) for t in texts if re.fullmatch(r"[−\d.e]+", t)]
 
 
+class near(float):
+    """Equal to a number within 0.01."""
+
+    def __eq__(self, other):
+        return abs(other - float(self)) < 0.01
+
+
 def check_page(tools, document):
     measures = document["measures"]
     assert tools.evaluate("document.getElementById('title').textContent") == document["title"]
@@ -169,7 +176,17 @@ def check_page(tools, document):
     assert all(abs(float(t) - alpha["sign_error"]["cdf"][10 * i + 9]) < 0.0051 for i, t in enumerate(cdf[:10])), cdf
     assert float(cdf[10]) == alpha["axes"][0]["sign_error"]["mean"], cdf
     assert tools.evaluate(grid.format("groups", "textContent")) == [f"{g['tau_b']:.3f}" for g in alpha["groups"]]
-    assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
+    # the critical-difference diagram: 10 ledgers, 1.3 2.2 2.9 3.6 with CD 1.483 -> two runs of measures not told apart
+    labels = tools.evaluate("[...document.querySelectorAll('#diagram text')].map(t => t.textContent)")
+    assert labels[:5] == ["CD 1.48", "1", "2", "3", "4"] and sorted(labels[5:]) == sorted(
+        ["alpha 1.30", "num-params 2.20", "2.90 beta", "3.60 <script>alert(1)</script>"]), labels
+    bars = tools.evaluate("[...document.querySelectorAll('#diagram .clique')].map(l => [...l.points].map(p => [p.x, p.y]))")
+    at = [260 + 440 * (r - 1) / 3 for r in (1.3, 2.2, 2.9, 3.6)]
+    assert [[p[0] for p in bar] for bar in bars] == [[near(at[0] - 4), near(at[1] + 4)], [near(at[1] - 4), near(at[3] + 4)]], bars
+    assert bars[0][0][1] != bars[1][0][1], "two bars that share a measure lie on one line"
+    tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('compared'))")
+    assert tools.evaluate("document.querySelectorAll('#diagram .clique').length") == 1
+    assert "Not told apart: alpha, beta." in tools.evaluate("document.getElementById('difference').textContent")
     # the chosen measure: its statistics with intervals, by a link too
     tools.evaluate("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); location.hash = '#beta'; })")
     assert tools.evaluate("document.getElementById('measure').value") == "beta"
@@ -198,6 +215,8 @@ def check_page(tools, document):
     tools.evaluate(click.format("tau_b"))
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('gap'))")
     assert ids(tools)[0] == "beta" and column(tools, 3)[0] == "0.900"
+    assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
+    assert tools.evaluate("document.querySelectorAll('#diagram svg').length") == 0
     assert "above 0: beta." in tools.evaluate("document.getElementById('evidence').textContent")
     # baselines and filter
     tools.evaluate("document.getElementById('baselines').click()")
