@@ -118,6 +118,12 @@
       return;
     }
     const rows = doc.measures.map((m) => ({m, cells: heads.map((_, c) => give(m, c))}));
+    if (rows.every(({cells}) => cells.every((c) => c.value === null))) {
+      const reasons = [...new Set(rows.flatMap(({cells}) => cells.map((c) => c.title)))].filter(Boolean);
+      table.tHead.replaceChildren();
+      table.tBodies[0].replaceChildren(...reasons.map((r) => element('tr', {}, element('td', {}, `Not computed: ${r}.`))));
+      return;
+    }
     const fill = () => table.tBodies[0].replaceChildren(...rows.map(({m, cells}) => element('tr', {'data-id': m.id},
         element('th', {scope: 'row'}, m.id), ...cells.map((c) => {
           const td = element('td', {class: 'number' + (c.marked ? ' marked' : ''), title: c.title}, c.text);

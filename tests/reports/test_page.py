@@ -76,6 +76,33 @@ class DevTools:
         return result["result"].get("value")
 
 
+def open_page(tools, page):
+    tools.call("Page.navigate", url=page.as_uri())
+    for _ in range(100):
+        if tools.evaluate("document.readyState") == "complete" and tools.evaluate("location.pathname") == str(page):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the page does not load")
+
+
+def check_reasons(tools, sample, path):
+    """A grid without any value says why, in the document's words."""
+    document = json.loads(sample.read_text())
+    for m in document["measures"]:
+        for r in m["results"]:
+            r["sign_error"]["cdf"] = []
+            r["statistics"]["sign_error_mean"].update(value=None, interval=None, null=None, reason="no environment has <enough> runs")
+            for a in r["axes"]:
+                a["sign_error"] = None
+    path.write_text(json.dumps(document))
+    page = path.with_suffix(".html")
+    page.write_bytes(subprocess.run([sys.argv[1], path, "html"], capture_output=True, check=True).stdout)
+    open_page(tools, page)
+    shown = tools.evaluate("[...document.querySelectorAll('#cdf td')].map(c => c.textContent)")
+    assert shown == ["Not computed: no environment has <enough> runs."], shown
+    assert len(tools.evaluate("[...document.querySelectorAll('#cdf th')].map(c => c.textContent)")) == 0
+
+
 def main():
     sample = HERE / "data/ranking.json"
     document = json.loads(sample.read_text())
@@ -107,12 +134,9 @@ def main():
             tools = DevTools(next(t for t in targets if t["type"] == "page")["webSocketDebuggerUrl"])
             for domain in ("Runtime", "Network", "Log", "Page"):
                 tools.call(domain + ".enable")
-            tools.call("Page.navigate", url=page.as_uri())
-            for _ in range(100):
-                if tools.evaluate("document.readyState") == "complete" and tools.evaluate("location.protocol") == "file:":
-                    break
-                time.sleep(0.1)
+            open_page(tools, page)
             check_page(tools, document)
+            check_reasons(tools, sample, pathlib.Path(folder) / "empty.json")
             problems = [e for e in tools.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening")
                         or (e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning"))]
             assert not problems, problems
