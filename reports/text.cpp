@@ -110,6 +110,23 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
   return sentences;
 }
 
+std::string noise_ceiling_sentence(const Document& ranking, std::size_t gap) {
+  const Document& c = ranking["protocols"][gap]["noise_ceiling"];
+  if (c["tau_b"].is_null())
+    return "Noise ceiling not computed: " +
+           (c["reason"].is_null() ? "no reason given" : std::string(c["reason"])) + ".";
+  return fmt::format(
+      "Noise ceiling: between the gaps on two halves of the test set, tau-b is {}{} ({} models). A measure "
+      "cannot "
+      "be expected to agree with the gap of one half better than the other half does.",
+      fixed(c["tau_b"], 3),
+      c["spearman"].is_null() ? "" : " and Spearman's correlation " + fixed(c["spearman"], 3), c["n"].dump());
+}
+
+std::string level_text(const Document& level) {
+  return level.is_string() ? level.get<std::string>() : level.is_null() ? "none" : level.dump();
+}
+
 Document comparisons(const Document& ranking, std::size_t gap) {
   Document all = Document::array();
   if (!ranking.contains("comparison")) return all;

@@ -221,6 +221,19 @@
       return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < bins.length ? v : 1 - 2 * v,
               title: v === null ? r.statistics.sign_error_mean?.reason || 'not computed' : title};
     }, 'No axis was named, so there are no environments.');
+    const same = (f) => (e) => e.axis === f.axis && e.from === f.from && e.to === f.to;
+    const families = [];  // the union: a constant measure has none
+    for (const m of doc.measures) families.push(...result(m).sign_error.families.filter((f) => !families.some(same(f))));
+    drawGrid('families', families.map((f) => ({label: `${f.axis} ${levelText(f.from)} to ${levelText(f.to)}`})), (m, c) => {
+      const v = result(m).sign_error.families.find(same(families[c]))?.loss ?? null;
+      return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : 1 - 2 * v,
+              title: v === null ? result(m).statistics.sign_error_mean?.reason || 'no environment counts' : ''};
+    }, 'No value pair: no environment counts.');
+    const differences = doc.protocols[state.gap].differences;
+    $('pairs').tBodies[0].replaceChildren(...(differences.length ? differences.map((d) => element('tr', {}, element('th', {scope: 'row'}, d.measure),
+        element('td', {}, d.other), ...[fixed(d.value), fixed(d.standard_error)].map((t) => element('td', {class: 'number'}, t)), element('td', {}, rangeText(d)),
+        ...[pText(d.p), pText(d.p_family)].map((t) => element('td', {class: 'number'}, t)))) : [element('tr', {}, element('td', {colspan: 7}, 'No two measures to compare.'))]));
+    $('ceiling').textContent = sentences.noise_ceiling[state.gap];
     const groups = doc.axes.flatMap((a) => a.levels.map((level) => ({axis: a.name, level, label: `${a.name} ${levelText(level)}`})));
     drawGrid('groups', groups, (m, c) => {
       const g = result(m).groups.find((e) => e.axis === groups[c].axis && e.level === groups[c].level);

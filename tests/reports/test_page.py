@@ -200,6 +200,14 @@ def check_page(tools, document):
     assert all(abs(float(t) - alpha["sign_error"]["cdf"][10 * i + 9]) < 0.0051 for i, t in enumerate(cdf[:10])), cdf
     assert float(cdf[10]) == alpha["axes"][0]["sign_error"]["mean"], cdf
     assert tools.evaluate(grid.format("groups", "textContent")) == [f"{g['tau_b']:.3f}" for g in alpha["groups"]]
+    families = alpha["sign_error"]["families"]
+    assert tools.evaluate("[...document.querySelectorAll('#families thead th')].map(t => t.textContent)")[1] == "lr 0.01 to 0.1"
+    assert tools.evaluate(grid.format("families", "textContent")) == [f"{f['loss']:.2f}" for f in families]
+    d = document["protocols"][0]["differences"][0]
+    shown = tools.evaluate("[...document.querySelectorAll('#pairs tbody th, #pairs tbody td')].map(t => t.textContent.replaceAll('−', '-'))")
+    assert shown == [d["measure"], d["other"]] + [f"{d[k]:.3f}" for k in ("value", "standard_error")] + [f"{d['low']:.3f} to {d['high']:.3f}"] + [
+        f"{d[k]:.3f}" for k in ("p", "p_family")], shown
+    assert document["protocols"][0]["noise_ceiling"]["reason"] in tools.evaluate("document.getElementById('ceiling').textContent")
     # the critical-difference diagram: 10 ledgers, 1.3 2.2 2.9 3.6 with CD 1.483 -> two runs of measures not told apart
     labels = tools.evaluate("[...document.querySelectorAll('#diagram text')].map(t => t.textContent)")
     assert labels[:5] == ["CD 1.48", "1", "2", "3", "4"] and sorted(labels[5:]) == sorted(
