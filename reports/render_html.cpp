@@ -43,9 +43,15 @@ std::string escape_json(const Document& value) {
 
 std::string render_html(const Document& ranking) {
   check(ranking);
-  Document sentences = {{"population", population_sentence(ranking)}, {"evidence", Document::array()}};
-  for (std::size_t g = 0; g < ranking["gaps"].size(); ++g)
+  Document sentences = {{"population", population_sentence(ranking)},
+                        {"evidence", Document::array()},
+                        {"comparisons", Document::array()},
+                        {"noise_ceiling", Document::array()}};
+  for (std::size_t g = 0; g < ranking["gaps"].size(); ++g) {
     sentences["evidence"].push_back(evidence(ranking, g));
+    sentences["comparisons"].push_back(comparisons(ranking, g));
+    sentences["noise_ceiling"].push_back(noise_ceiling_sentence(ranking, g));
+  }
   const std::string_view page = embedded::page_html();
   std::string out;
   for (std::size_t at = 0;;) {

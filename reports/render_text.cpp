@@ -149,6 +149,37 @@ std::vector<std::vector<std::string>> protocol_rows(const Document& ranking, std
   return all;
 }
 
+// One line per measure: over how many pairs of levels it orders the gaps wrongly more often than not, and the worst.
+std::vector<std::vector<std::string>> family_rows(const Document& ranking, std::size_t gap) {
+  std::vector<std::vector<std::string>> all;
+  for (const std::size_t i : order(ranking, gap)) {
+    const Document& m = ranking["measures"][i];
+    int known = 0, wrong = 0;
+    const Document* worst = nullptr;
+    for (const Document& f : m["results"][gap]["sign_error"]["families"]) {
+      if (f["loss"].is_null()) continue;
+      ++known;
+      wrong += f["loss"].get<double>() > 0.5;
+      if (worst == nullptr || f["loss"].get<double>() > (*worst)["loss"].get<double>()) worst = &f;
+    }
+    if (worst != nullptr)
+      all.push_back({m["id"], std::to_string(known), std::to_string(wrong),
+                     (*worst)["axis"].get<std::string>() + ": " + level_text((*worst)["from"]) + " to " +
+                         level_text((*worst)["to"]),
+                     fixed((*worst)["loss"], 3)});
+  }
+  return all;
+}
+
+// Each measure's tau less that of the best one.
+std::vector<std::vector<std::string>> difference_rows(const Document& ranking, std::size_t gap) {
+  std::vector<std::vector<std::string>> all;
+  for (const Document& d : ranking["protocols"][gap]["differences"])
+    all.push_back({d["measure"], d["other"], fixed(d["value"], 3), fixed(d["standard_error"], 3),
+                   interval_text(d), p_text(d["p"]), p_text(d["p_family"])});
+  return all;
+}
+
 std::vector<std::vector<std::string>> rows(const Document& ranking, std::size_t gap) {
   std::vector<std::vector<std::string>> all;
   int rank = 0;
@@ -276,6 +307,16 @@ std::string render_markdown(const Document& ranking) {
     markdown_table(headings(), rows(ranking, g), {1, 8}, out);
     if (has_protocols(ranking, g)) markdown_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
     for (const std::string& line : missing_reasons(ranking, g)) out += "\n- " + markdown_cell(line) + "\n";
+    if (const auto body = family_rows(ranking, g); !body.empty())
+      markdown_table({"measure", "value pairs", "error above 0.5", "worst value pair", "its sign error"},
+                     body, {0, 3}, out);
+    if (const auto body = difference_rows(ranking, g); !body.empty())
+      markdown_table(
+          {"measure", "less", "difference in tau", "standard error", "interval", "p", "family-wise p"}, body,
+          {0, 1}, out);
+    out += "\n- " + markdown_cell(noise_ceiling_sentence(ranking, g)) + "\n";
+    for (const Document& c : comparisons(ranking, g))
+      out += "\n- " + markdown_cell(c["sentence"].get<std::string>()) + "\n";
   }
   out += fmt::format(
       "\ntau-b: Kendall's rank correlation with the gap. Interval: {:g} % percentile bootstrap over "
@@ -285,7 +326,9 @@ std::string render_markdown(const Document& ranking) {
       "Sign error: "
       "mean, 90th percentile and maximum over environments. Null: where the statistic falls when the "
       "measures of "
-      "whole configurations are permuted. *: family-wise permutation p below 0.05.\n",
+      "whole configurations are permuted. *: family-wise permutation p below 0.05. Value pair: all "
+      "environments "
+      "that differ in the same two levels of one axis, merged.\n",
       100 * ranking["bootstrap"]["level"].get<double>(), ranking["bootstrap"]["resamples"].dump());
   for (const Document& note : ranking["notes"]) out += "\n" + markdown_cell(note) + "\n";
   return out;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace gapbench::reports {
 
@@ -85,10 +86,10 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
     sentences.push_back(fmt::format("{} of {} measures {} a {} interval above 0: {}.", positive.size(),
                                     ranked, have(positive.size()), level, join(positive)));
   if (!negative.empty())
-    sentences.push_back(
-        fmt::format("{} of {} measures {} a {} interval below 0, which is the wrong way round for a measure that "
-                    "claims +: {}.",
-                    negative.size(), ranked, have(negative.size()), level, join(negative)));
+    sentences.push_back(fmt::format(
+        "{} of {} measures {} a {} interval below 0, which is the wrong way round for a measure that "
+        "claims +: {}.",
+        negative.size(), ranked, have(negative.size()), level, join(negative)));
   if (!band.is_null())
     sentences.push_back(fmt::format("A random score falls between {} and {} in {} of draws.",
                                     fixed(band["low"], 3), fixed(band["high"], 3), level));
@@ -107,6 +108,69 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
         "The intervals are for one measure at a time: among {} of them, some leave out 0 by chance.",
         ranked));
   return sentences;
+}
+
+std::string noise_ceiling_sentence(const Document& ranking, std::size_t gap) {
+  const Document& c = ranking["protocols"][gap]["noise_ceiling"];
+  if (c["tau_b"].is_null())
+    return "Noise ceiling not computed: " +
+           (c["reason"].is_null() ? "no reason given" : std::string(c["reason"])) + ".";
+  return fmt::format(
+      "Noise ceiling: between the gaps on two halves of the test set, tau-b is {}{} ({} models). A measure "
+      "cannot "
+      "be expected to agree with the gap of one half better than the other half does.",
+      fixed(c["tau_b"], 3),
+      c["spearman"].is_null() ? "" : " and Spearman's correlation " + fixed(c["spearman"], 3), c["n"].dump());
+}
+
+std::string level_text(const Document& level) {
+  return level.is_string() ? level.get<std::string>() : level.is_null() ? "none" : level.dump();
+}
+
+Document comparisons(const Document& ranking, std::size_t gap) {
+  Document all = Document::array();
+  if (!ranking.contains("comparison")) return all;
+  const Document& comparison = ranking["comparison"];
+  for (const Document& test : comparison["tests"]) {
+    if (test["gap"] != ranking["gaps"][gap]["id"]) continue;
+    std::vector<std::size_t> order(test["measures"].size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return test["mean_rank"][a].get<double>() < test["mean_rank"][b].get<double>();
+    });
+    std::vector<std::string> ids, ranked, groups;
+    std::vector<double> ranks;
+    for (const std::size_t i : order) {
+      ids.push_back(test["measures"][i]);
+      ranks.push_back(test["mean_rank"][i]);
+      ranked.push_back(ids.back() + " " + fixed(test["mean_rank"][i], 2));
+    }
+    const double difference = test["critical_difference"];
+    Document cliques = Document::array();
+    for (std::size_t first = 0, end = 0; first < ids.size(); ++first) {
+      const std::size_t before = end;  // a run that ends where the last one did is part of it
+      while (end < ids.size() && ranks[end] - ranks[first] <= difference) ++end;
+      if (end == before || end - first < 2) continue;
+      cliques.push_back({first, end - 1});
+      groups.push_back(fmt::format("{}", fmt::join(ids.begin() + static_cast<std::ptrdiff_t>(first),
+                                                   ids.begin() + static_cast<std::ptrdiff_t>(end), ", ")));
+    }
+    std::string label = test["statistic"];
+    for (const Document& s : ranking["statistics"])
+      if (s["id"] == label) label = std::string(s["label"]);
+    const std::string sentence = fmt::format(
+        "{} over {} ledgers: mean ranks {}. Friedman p {}; critical difference {} (Nemenyi, {:g} %). {}.",
+        label, comparison["ledgers"].size(), fmt::join(ranked, ", "), p_text(test["p_value"]),
+        fixed(difference, 2), 100 * comparison["alpha"].get<double>(),
+        groups.empty() ? "All are told apart" : fmt::format("Not told apart: {}", fmt::join(groups, "; ")));
+    all.push_back({{"statistic", label},
+                   {"sentence", sentence},
+                   {"measures", ids},
+                   {"mean_rank", ranks},
+                   {"critical_difference", difference},
+                   {"cliques", cliques}});
+  }
+  return all;
 }
 
 }  // namespace gapbench::reports

@@ -118,6 +118,12 @@
       return;
     }
     const rows = doc.measures.map((m) => ({m, cells: heads.map((_, c) => give(m, c))}));
+    if (rows.every(({cells}) => cells.every((c) => c.value === null))) {
+      const reasons = [...new Set(rows.flatMap(({cells}) => cells.map((c) => c.title)))].filter(Boolean);
+      table.tHead.replaceChildren();
+      table.tBodies[0].replaceChildren(...reasons.map((r) => element('tr', {}, element('td', {}, `Not computed: ${r}.`))));
+      return;
+    }
     const fill = () => table.tBodies[0].replaceChildren(...rows.map(({m, cells}) => element('tr', {'data-id': m.id},
         element('th', {scope: 'row'}, m.id), ...cells.map((c) => {
           const td = element('td', {class: 'number' + (c.marked ? ' marked' : ''), title: c.title}, c.text);
@@ -146,6 +152,48 @@
     s.interval ? 'interval ' + rangeText(s.interval) : s.interval_reason && 'no interval: ' + s.interval_reason,
     s.null ? `null band ${rangeText(s.null)}, p ${pText(s.null.p)}, family-wise p ${pText(s.null.p_family)}` : s.null_reason && 'no null band: ' + s.null_reason,
   ].filter(Boolean).join('\n');
+  // Demsar's diagram: measures hang from an axis of mean ranks, best left; a bar joins those that are not told apart
+  const drawDifference = () => {
+    const test = sentences.comparisons[state.gap][Number($('compared').value)];
+    $('difference').textContent = test ? test.sentence : 'No critical difference: this document holds no comparison of several ledgers for this gap.';
+    $('diagram').replaceChildren();
+    if (!test) return;
+    const n = test.measures.length, left = 260, width = 440, row = 20, top = 62;
+    const x = (rank) => left + width * (rank - 1) / (n - 1);
+    const ends = [];  // of the bars in each lane, right-most so far
+    const lanes = test.cliques.map(([first, last]) => {
+      let lane = ends.findIndex((end) => end < first);
+      if (lane < 0) lane = ends.length;
+      ends[lane] = last;
+      return lane;
+    });
+    const labels = top + 12 + 9 * ends.length + 12, half = Math.ceil(n / 2);
+    const drawing = svg('svg', {class: 'difference', viewBox: `0 0 960 ${labels + row * (half - 1) + 12}`, role: 'img', 'aria-label': test.sentence});
+    const line = (points, name) => drawing.append(svg('polyline', {points: points.map((p) => p.join()).join(' '), class: name}));
+    const write = (text, at, y, anchor) => {
+      const t = svg('text', {x: at, y, 'text-anchor': anchor});
+      t.textContent = text;
+      drawing.append(t);
+    };
+    const critical = Math.min(test.critical_difference, n - 1);
+    line([[x(1), 18], [x(1), 26], [x(1), 22], [x(1 + critical), 22], [x(1 + critical), 18], [x(1 + critical), 26]], 'rule');
+    write(`CD ${fixed(test.critical_difference, 2)}${critical < test.critical_difference ? ', longer than the axis' : ''}`, x(1 + critical / 2), 13, 'middle');
+    line([[x(1), top], [x(n), top]], 'rule');
+    for (let rank = 1; rank <= n; rank += Math.ceil(n / 15)) {
+      line([[x(rank), top - 6], [x(rank), top]], 'rule');
+      write(rank, x(rank), top - 10, 'middle');
+    }
+    test.measures.forEach((id, i) => {
+      const on_left = i < half, at = x(test.mean_rank[i]), y = labels + row * (on_left ? i : n - 1 - i), end = on_left ? left - 14 : left + width + 14;
+      line([[at, top], [at, y], [end, y]], 'stem');
+      write(on_left ? `${id} ${fixed(test.mean_rank[i], 2)}` : `${fixed(test.mean_rank[i], 2)} ${id}`, end + (on_left ? -5 : 5), y + 4, on_left ? 'end' : 'start');
+    });
+    test.cliques.forEach(([first, last], i) => {
+      const y = top + 12 + 9 * lanes[i];
+      line([[x(test.mean_rank[first]) - 4, y], [x(test.mean_rank[last]) + 4, y]], 'clique');
+    });
+    $('diagram').append(drawing);
+  };
   const drawGrids = () => {
     const protocol = doc.protocols[state.gap];
     drawGrid('statistics', doc.statistics.map((s) => ({label: s.label, title: s.meaning})), (m, c) => {
@@ -173,17 +221,28 @@
       return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < bins.length ? v : 1 - 2 * v,
               title: v === null ? r.statistics.sign_error_mean?.reason || 'not computed' : title};
     }, 'No axis was named, so there are no environments.');
+    const same = (f) => (e) => e.axis === f.axis && e.from === f.from && e.to === f.to;
+    const families = [];  // the union: a constant measure has none
+    for (const m of doc.measures) families.push(...result(m).sign_error.families.filter((f) => !families.some(same(f))));
+    drawGrid('families', families.map((f) => ({label: `${f.axis} ${levelText(f.from)} to ${levelText(f.to)}`})), (m, c) => {
+      const v = result(m).sign_error.families.find(same(families[c]))?.loss ?? null;
+      return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : 1 - 2 * v,
+              title: v === null ? result(m).statistics.sign_error_mean?.reason || 'no environment counts' : ''};
+    }, 'No value pair: no environment counts.');
+    const differences = doc.protocols[state.gap].differences;
+    $('pairs').tBodies[0].replaceChildren(...(differences.length ? differences.map((d) => element('tr', {}, element('th', {scope: 'row'}, d.measure),
+        element('td', {}, d.other), ...[fixed(d.value), fixed(d.standard_error)].map((t) => element('td', {class: 'number'}, t)), element('td', {}, rangeText(d)),
+        ...[pText(d.p), pText(d.p_family)].map((t) => element('td', {class: 'number'}, t)))) : [element('tr', {}, element('td', {colspan: 7}, 'No two measures to compare.'))]));
+    $('ceiling').textContent = sentences.noise_ceiling[state.gap];
     const groups = doc.axes.flatMap((a) => a.levels.map((level) => ({axis: a.name, level, label: `${a.name} ${levelText(level)}`})));
     drawGrid('groups', groups, (m, c) => {
       const g = result(m).groups.find((e) => e.axis === groups[c].axis && e.level === groups[c].level);
       const v = g ? g.tau_b : null;
       return {text: v === null ? '–' : fixed(v), value: v, shade: v, title: g ? `${g.n} models` : result(m).reason || 'not computed'};
     }, 'No axis was named, so there are no groups.');
-    const tests = (doc.comparison?.tests || []).filter((t) => t.gap === doc.gaps[state.gap].id);
-    $('difference').replaceChildren(...(tests.length ? tests.map((t) => element('li', {},
-        `${t.statistic}: mean ranks ${t.measures.map((id, i) => [id, t.mean_rank[i]]).sort((a, b) => a[1] - b[1]).map(([id, rank]) => `${id} ${fixed(rank, 2)}`).join(', ')}. ` +
-        `Friedman p ${pText(t.p_value)}; mean ranks closer than ${fixed(t.critical_difference, 2)} are not told apart (Nemenyi).`)) :
-        [element('li', {}, 'No critical difference: this document holds no comparison of several ledgers for this gap.')]));
+    $('compared').replaceChildren(...sentences.comparisons[state.gap].map((t, i) => element('option', {value: i}, t.statistic)));
+    $('compared').closest('div').hidden = !sentences.comparisons[state.gap].length;
+    drawDifference();
   };
 
   // Okabe and Ito's colours, told apart by colour-blind eyes; shapes help beyond that
@@ -329,6 +388,7 @@
     drawGrids();
     if (state.measure) drawScatter();
   });
+  $('compared').addEventListener('change', drawDifference);
   $('measure').addEventListener('change', (e) => choose(e.target.value));
   $('axis').addEventListener('change', (e) => { state.axis = e.target.value; drawScatter(); });
   $('log').addEventListener('change', drawScatter);

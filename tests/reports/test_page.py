@@ -76,6 +76,33 @@ class DevTools:
         return result["result"].get("value")
 
 
+def open_page(tools, page):
+    tools.call("Page.navigate", url=page.as_uri())
+    for _ in range(100):
+        if tools.evaluate("document.readyState") == "complete" and tools.evaluate("location.pathname") == str(page):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the page does not load")
+
+
+def check_reasons(tools, sample, path):
+    """A grid without any value says why, in the document's words."""
+    document = json.loads(sample.read_text())
+    for m in document["measures"]:
+        for r in m["results"]:
+            r["sign_error"]["cdf"] = []
+            r["statistics"]["sign_error_mean"].update(value=None, interval=None, null=None, reason="no environment has <enough> runs")
+            for a in r["axes"]:
+                a["sign_error"] = None
+    path.write_text(json.dumps(document))
+    page = path.with_suffix(".html")
+    page.write_bytes(subprocess.run([sys.argv[1], path, "html"], capture_output=True, check=True).stdout)
+    open_page(tools, page)
+    shown = tools.evaluate("[...document.querySelectorAll('#cdf td')].map(c => c.textContent)")
+    assert shown == ["Not computed: no environment has <enough> runs."], shown
+    assert len(tools.evaluate("[...document.querySelectorAll('#cdf th')].map(c => c.textContent)")) == 0
+
+
 def main():
     sample = HERE / "data/ranking.json"
     document = json.loads(sample.read_text())
@@ -107,12 +134,9 @@ def main():
             tools = DevTools(next(t for t in targets if t["type"] == "page")["webSocketDebuggerUrl"])
             for domain in ("Runtime", "Network", "Log", "Page"):
                 tools.call(domain + ".enable")
-            tools.call("Page.navigate", url=page.as_uri())
-            for _ in range(100):
-                if tools.evaluate("document.readyState") == "complete" and tools.evaluate("location.protocol") == "file:":
-                    break
-                time.sleep(0.1)
+            open_page(tools, page)
             check_page(tools, document)
+            check_reasons(tools, sample, pathlib.Path(folder) / "empty.json")
             problems = [e for e in tools.events if e["method"] in ("Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening")
                         or (e["method"] == "Runtime.consoleAPICalled" and e["params"]["type"] in ("error", "warning"))]
             assert not problems, problems
@@ -135,6 +159,13 @@ def ids(tools):
 
 def numbers(texts):
     return [float(t.replace("−", "-")) for t in texts if re.fullmatch(r"[−\d.e]+", t)]
+
+
+class near(float):
+    """Equal to a number within 0.01."""
+
+    def __eq__(self, other):
+        return abs(other - float(self)) < 0.01
 
 
 def check_page(tools, document):
@@ -169,7 +200,25 @@ def check_page(tools, document):
     assert all(abs(float(t) - alpha["sign_error"]["cdf"][10 * i + 9]) < 0.0051 for i, t in enumerate(cdf[:10])), cdf
     assert float(cdf[10]) == alpha["axes"][0]["sign_error"]["mean"], cdf
     assert tools.evaluate(grid.format("groups", "textContent")) == [f"{g['tau_b']:.3f}" for g in alpha["groups"]]
-    assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
+    families = alpha["sign_error"]["families"]
+    assert tools.evaluate("[...document.querySelectorAll('#families thead th')].map(t => t.textContent)")[1] == "lr 0.01 to 0.1"
+    assert tools.evaluate(grid.format("families", "textContent")) == [f"{f['loss']:.2f}" for f in families]
+    d = document["protocols"][0]["differences"][0]
+    shown = tools.evaluate("[...document.querySelectorAll('#pairs tbody th, #pairs tbody td')].map(t => t.textContent.replaceAll('−', '-'))")
+    assert shown == [d["measure"], d["other"]] + [f"{d[k]:.3f}" for k in ("value", "standard_error")] + [f"{d['low']:.3f} to {d['high']:.3f}"] + [
+        f"{d[k]:.3f}" for k in ("p", "p_family")], shown
+    assert document["protocols"][0]["noise_ceiling"]["reason"] in tools.evaluate("document.getElementById('ceiling').textContent")
+    # the critical-difference diagram: 10 ledgers, 1.3 2.2 2.9 3.6 with CD 1.483 -> two runs of measures not told apart
+    labels = tools.evaluate("[...document.querySelectorAll('#diagram text')].map(t => t.textContent)")
+    assert labels[:5] == ["CD 1.48", "1", "2", "3", "4"] and sorted(labels[5:]) == sorted(
+        ["alpha 1.30", "num-params 2.20", "2.90 beta", "3.60 <script>alert(1)</script>"]), labels
+    bars = tools.evaluate("[...document.querySelectorAll('#diagram .clique')].map(l => [...l.points].map(p => [p.x, p.y]))")
+    at = [260 + 440 * (r - 1) / 3 for r in (1.3, 2.2, 2.9, 3.6)]
+    assert [[p[0] for p in bar] for bar in bars] == [[near(at[0] - 4), near(at[1] + 4)], [near(at[1] - 4), near(at[3] + 4)]], bars
+    assert bars[0][0][1] != bars[1][0][1], "two bars that share a measure lie on one line"
+    tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('compared'))")
+    assert tools.evaluate("document.querySelectorAll('#diagram .clique').length") == 1
+    assert "Not told apart: alpha, beta." in tools.evaluate("document.getElementById('difference').textContent")
     # the chosen measure: its statistics with intervals, by a link too
     tools.evaluate("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); location.hash = '#beta'; })")
     assert tools.evaluate("document.getElementById('measure').value") == "beta"
@@ -198,6 +247,8 @@ def check_page(tools, document):
     tools.evaluate(click.format("tau_b"))
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('gap'))")
     assert ids(tools)[0] == "beta" and column(tools, 3)[0] == "0.900"
+    assert "no comparison of several ledgers" in tools.evaluate("document.getElementById('difference').textContent")
+    assert tools.evaluate("document.querySelectorAll('#diagram svg').length") == 0
     assert "above 0: beta." in tools.evaluate("document.getElementById('evidence').textContent")
     # baselines and filter
     tools.evaluate("document.getElementById('baselines').click()")

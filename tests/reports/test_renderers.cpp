@@ -36,6 +36,14 @@ TEST_CASE("text renderers give the approved output") {
   CHECK(render_table(sample()) == read_text(here / "golden/ranking.txt"));
 }
 
+TEST_CASE("a known noise ceiling is said in numbers") {
+  Document document = sample();
+  document["protocols"][0]["noise_ceiling"] = {
+      {"tau_b", 0.875}, {"spearman", 0.9}, {"n", 6}, {"reason", nullptr}};
+  CHECK(render_markdown(document).find("tau-b is 0.875 and Spearman's correlation 0.900 (6 models)") !=
+        std::string::npos);
+}
+
 TEST_CASE("the JSON rendering reads back as the same document") {
   CHECK(Document::parse(render_json(sample())) == sample());
 }
@@ -77,10 +85,13 @@ TEST_CASE("a malformed document is refused by name") {
   CHECK(error_of([](Document& d) { d["axes"] = 1; }) == "ranking.axes: expected a list, found 1");
   CHECK(error_of([](Document& d) { d["notes"] = Document::array({1}); }).find("ranking.notes") !=
         std::string::npos);
-  CHECK(error_of([](Document& d) { d["measures"][0]["results"][0]["statistics"].erase("psi"); })
-            .find("'psi' is missing") != std::string::npos);
-  CHECK(error_of([](Document& d) { d["measures"][0]["results"][0]["statistics"]["psi"]["null"]["p"] = "x"; }) ==
-        "ranking.measures[0].results[0].statistics.psi.null.p: expected a number, found \"x\"");
-  CHECK(error_of([](Document& d) { d["protocols"].erase(1); }).find("one entry per gap") != std::string::npos);
+  CHECK(error_of([](Document& d) {
+          d["measures"][0]["results"][0]["statistics"].erase("psi");
+        }).find("'psi' is missing") != std::string::npos);
+  CHECK(error_of([](Document& d) {
+          d["measures"][0]["results"][0]["statistics"]["psi"]["null"]["p"] = "x";
+        }) == "ranking.measures[0].results[0].statistics.psi.null.p: expected a number, found \"x\"");
+  CHECK(error_of([](Document& d) { d["protocols"].erase(1); }).find("one entry per gap") !=
+        std::string::npos);
   CHECK(error_of([](Document& d) { d = 1; }) == "ranking: expected an object, found 1");
 }
