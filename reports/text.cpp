@@ -107,6 +107,10 @@ std::vector<std::string> evidence(const Document& ranking, std::size_t gap) {
     sentences.push_back(fmt::format(
         "The intervals are for one measure at a time: among {} of them, some leave out 0 by chance.",
         ranked));
+  // a document of an earlier version has none
+  if (ranking.contains("protocols") && ranking["protocols"][gap].contains("evidence"))
+    for (const Document& finding : ranking["protocols"][gap]["evidence"])
+      sentences.push_back(finding["text"].get<std::string>());
   return sentences;
 }
 

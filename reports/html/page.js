@@ -212,14 +212,14 @@
       return {text: v === null ? '–' : fixed(v), shade: v, value: v, marked: v !== null && i.jiang_set === c,
               title: v === null ? result(m).statistics.jiang_k?.reason || 'not computed' : i.jiang_set === c ? 'the smallest' : ''};
     }, 'No axis was named, so there is nothing to condition on.');
-    const bins = [9, 19, 29, 39, 49, 59, 69, 79, 89, 99];
-    drawGrid('cdf', doc.axes.length ? [...bins.map((k) => ({label: fixed((k + 1) / 100, 1)})), ...doc.axes.map((a) => ({label: a.name}))] : [], (m, c) => {
-      const r = result(m);
-      const axis = c < bins.length ? null : r.axes.find((a) => a.axis === doc.axes[c - bins.length].name)?.sign_error;
-      const v = c < bins.length ? r.sign_error.cdf[bins[c]] ?? null : axis ? axis.mean : null;
-      const title = axis ? `90 % ${fixed(axis.q90)}, largest ${fixed(axis.max)}, ${axis.environments} environments` : '';
-      return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < bins.length ? v : 1 - 2 * v,
-              title: v === null ? r.statistics.sign_error_mean?.reason || 'not computed' : title};
+    const edges = [...Array(10).keys()], within = $('environments').value;  // '' for all axes
+    drawGrid('cdf', doc.axes.length ? [...edges.map((k) => ({label: fixed((k + 1) / 10, 1)})), {label: 'mean'}] : [], (m, c) => {
+      const r = result(m), of = within ? r.axes.find((a) => a.axis === within)?.sign_error : null;
+      const cdf = (within ? of?.cdf : r.sign_error.cdf) || [], mean = within ? of?.mean ?? null : r.statistics.sign_error_mean?.value ?? null;
+      const v = c < edges.length ? cdf[(c + 1) * cdf.length / 10 - 1] ?? null : mean;
+      return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < edges.length ? v : 1 - 2 * v,
+              title: v === null ? r.statistics.sign_error_mean?.reason || `no environment of ${within || 'any axis'} counts` :
+                of ? `90 % ${fixed(of.q90)}, largest ${fixed(of.max)}, ${of.environments} environments` : ''};
     }, 'No axis was named, so there are no environments.');
     const same = (f) => (e) => e.axis === f.axis && e.from === f.from && e.to === f.to;
     const families = [];  // the union: a constant measure has none
@@ -305,32 +305,7 @@
     drawScatter();
   };
 
-  const findings = () => {
-    const measures = doc.measures.filter((m) => m.kind === 'measure'), lines = [];
-    const names = (list) => list.length ? list.map((m) => m.id).join(', ') : 'none';
-    const tested = measures.filter((m) => result(m).statistics.tau_b?.null);
-    if (tested.length)
-      lines.push(`tau-b outside chance after correction for all measures (family-wise p below 0.05, either sign): ${names(tested.filter((m) => result(m).statistics.tau_b.null.p_family < 0.05))}.`);
-    const alone = doc.measures.find((m) => m.id === 'baseline-hyperparameters');
-    if (alone && result(alone).tau_b !== null)
-      lines.push(`tau-b larger than that of the hyper-parameters alone, out of fold (${fixed(result(alone).tau_b)}): ${names(measures.filter((m) => result(m).tau_b !== null && result(m).tau_b > result(alone).tau_b))}. The difference is not tested.`);
-    if (doc.axes.length) {
-      const flips = measures.filter((m) => doc.axes.some((a) => {
-        const taus = result(m).groups.filter((g) => g.axis === a.name && g.tau_b !== null).map((g) => g.tau_b);
-        return Math.min(...taus) < 0 && Math.max(...taus) > 0;
-      }));
-      lines.push(`The sign of tau-b differs between the levels of some axis: ${names(flips)}.`);
-    }
-    const reasons = new Map();  // why a statistic is missing for every measure -> the statistics
-    for (const s of doc.statistics) {
-      if (!measures.length || measures.some((m) => result(m).statistics[s.id].value !== null)) continue;
-      const reason = result(measures[0]).statistics[s.id].reason || 'no reason given';
-      reasons.set(reason, [...reasons.get(reason) || [], s.label]);
-    }
-    for (const [reason, labels] of reasons) lines.push(`Not computed for any measure, ${reason}: ${labels.join('; ')}.`);
-    return lines;
-  };
-  const drawEvidence = () => $('evidence').replaceChildren(...[...sentences.evidence[state.gap], ...findings()].map((s) => element('li', {}, s)));
+  const drawEvidence = () => $('evidence').replaceChildren(...sentences.evidence[state.gap].map((s) => element('li', {}, s)));
 
   const fill = () => {
     $('title').textContent = doc.title;
@@ -388,6 +363,8 @@
     drawGrids();
     if (state.measure) drawScatter();
   });
+  $('environments').append(element('option', {value: ''}, 'all axes'), ...doc.axes.map((a) => element('option', {value: a.name}, a.name)));
+  $('environments').addEventListener('change', drawGrids);
   $('compared').addEventListener('change', drawDifference);
   $('measure').addEventListener('change', (e) => choose(e.target.value));
   $('axis').addEventListener('change', (e) => { state.axis = e.target.value; drawScatter(); });
