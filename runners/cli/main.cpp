@@ -37,6 +37,7 @@ void install_signal_handlers() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error of the write, which names the file
 }
 
 void ZooArguments::add_to(CLI::App& verb, bool trains) {

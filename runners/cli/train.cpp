@@ -20,7 +20,7 @@ void add_train(CLI::App& app, Context& context) {
   verb->add_option("SPEC", arguments->spec, "spec file, or the name of a shipped one")->required();
   verb->add_option("--out", arguments->out, "folder of the zoo")->required();
   verb->add_flag("--dry-run", arguments->dry_run,
-                 "write nothing; say how many models, groups of equal cost, hours and bytes there are to go");
+                 "write nothing; say how many models, groups of equal cost, hours, disk and memory there are to go");
   arguments->zoo.add_to(*verb, true);
   verb->footer(
       "Examples:\n"
@@ -33,9 +33,10 @@ void add_train(CLI::App& app, Context& context) {
     if (arguments->dry_run) {
       const TrainingPlan plan = plan_training(zoo);
       fmt::print(
-          "models {}\ntrained {}\nmissing {}\ngroups {}\ntime at most {} on {} workers\ndisk {:.1f} MiB\n",
+          "models {}\ntrained {}\nmissing {}\ngroups {}\ntime at most {} on {} workers\ndisk {:.1f} MiB\n"
+          "memory at most {:.0f} MiB\n",
           plan.models, plan.trained, plan.models - plan.trained, plan.groups, duration_text(plan.seconds),
-          zoo.workers(), plan.bytes / (1 << 20));
+          zoo.workers(), plan.bytes / (1 << 20), plan.memory / (1 << 20));
       return;
     }
     const StageSummary summary = train_zoo(zoo);

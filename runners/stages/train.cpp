@@ -86,6 +86,7 @@ TrainingPlan plan_training(Zoo& zoo) {
   plan.groups = estimate.groups;
   plan.seconds = estimate.thread_seconds / zoo.workers();
   plan.bytes = estimate.bytes;
+  plan.memory = estimate.shared_memory + zoo.workers() * estimate.worker_memory;
   return plan;
 }
 

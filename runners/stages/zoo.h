@@ -87,6 +87,7 @@ struct TrainingPlan {
   std::int64_t groups = 0;               ///< of missing models that cost the same a step
   double seconds = 0;                    ///< with this call's workers, at most
   double bytes = 0;                      ///< of disk that the missing models will take
+  double memory = 0;                     ///< bytes, at most, of a run with this call's workers
 };
 TrainingPlan plan_training(Zoo& zoo);
 

@@ -1,4 +1,5 @@
 """The whole program: run, re-run, kill, resume, shards, worker counts, wrong inputs."""
+import resource
 import csv
 import json
 import os
@@ -233,6 +234,65 @@ def test_damaged_files_are_named(folder):
     shutil.rmtree(model)
     gapbench("run", spec(folder), "--out", zoo)
     assert (model / "final.safetensors").read_bytes() == whole
+
+
+def test_memory_stays_below_what_the_dry_run_says(folder):
+    for hp in ({"width": 512, "depth": 3}, {"network": "cnn", "width": 32, "depth": 2}, {"network": "resnet18", "width_multiplier": 0.25}):
+        path = spec(folder, axes={}, seeds=3, fixed={"max_epochs": 1, "batch_size": 128, **hp})
+        plan = dict(line.split(" ", 1) for line in gapbench("train", path, "--out", folder / "none", "--dry-run", "--workers", 3).stdout.splitlines())
+        bound = float(plan["memory"].removeprefix("at most ").removesuffix(" MiB"))
+        process = subprocess.Popen([sys.argv[1], "train", path, "--out", folder / hp.get("network", "fcn"), "--workers", "3"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        used = usage.ru_maxrss / 1024
+        print(f"     {hp}: {used:.0f} of {bound:.0f} MiB")
+        assert used <= bound < 6 * used, (hp, used, bound)
+
+
+def test_a_full_disk_destroys_nothing_and_a_rerun_gives_the_same_bits(folder):
+    zoo_of = lambda seeds: spec(folder, seeds=seeds, axes={"width": [128, 256]})
+    path = zoo_of(2)
+    gapbench("run", path, "--out", folder / "whole")
+    expected = digest_of_models(folder / "whole")
+
+    def no_space(zoo, reason, limit=None):
+        """A run that cannot write says which file, and changes no file that is there."""
+        before = {p: p.read_bytes() for p in zoo.glob("models/*/*")}
+        done = subprocess.run([sys.argv[1], "train", path, "--out", zoo], capture_output=True, text=True, timeout=600, preexec_fn=limit)
+        assert done.returncode == 2 and reason in done.stderr and ".safetensors: " in done.stderr, (done.returncode, done.stderr)
+        assert before and before.items() <= {p: p.read_bytes() for p in zoo.glob("models/*/*")}.items()
+        assert not list(zoo.glob("models/*/.*")), "a part of a file stays"
+
+    zoo = folder / "limited"
+    zoo_of(1)
+    gapbench("train", path, "--out", zoo)
+    zoo_of(2)
+    size = min(p.stat().st_size for p in zoo.glob("models/*/final.safetensors")) - 1
+    assert size > (folder / "whole/zoo.json").stat().st_size, "the limit must fall between these two"
+    no_space(zoo, "File too large", lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    gapbench("run", path, "--out", zoo)
+    assert digest_of_models(zoo) == expected
+
+    small = folder / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", small], capture_output=True).returncode != 0:
+        print("     no full file system: mount is not permitted")
+        return
+    try:
+        zoo_of(1)
+        gapbench("train", path, "--out", small / "zoo")
+        zoo_of(2)
+        with (small / "filler").open("wb", buffering=0) as filler:
+            room = os.statvfs(small).f_bavail * 4096
+            filler.write(bytes(room - 4 * 4096 - (folder / "whole/zoo.json").stat().st_size // 4096 * 4096))
+        no_space(small / "zoo", "No space left on device")
+        (small / "filler").unlink()
+        gapbench("run", path, "--out", small / "zoo")
+        assert digest_of_models(small / "zoo") == expected
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def test_list_describe_and_dry_run(folder):

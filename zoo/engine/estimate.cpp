@@ -1,10 +1,12 @@
 #include "zoo/engine/estimate.h"
 
 #include <ATen/Parallel.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <tuple>
 #include <vector>
 
 #include "measures/api/error.h"
@@ -25,6 +27,18 @@ struct Group {
 
 std::int64_t samples_of(const ModelSpec& m, const TrainingDataCache& data) {
   return m.hp.train_size > 0 ? m.hp.train_size : data.dataset().train.count;
+}
+
+// Of one worker, in bytes.
+double memory(const Architecture& a, std::int64_t batch) {
+  constexpr double evaluated = 1000, of_a_thread = 32 << 20;  // its stack, heap and the libraries' own buffers
+  double units = 0, widest = 0;
+  for (const Op& op : a.plan().ops) {
+    units += static_cast<double>(op.out.size());
+    widest = std::max(widest, static_cast<double>(op.in.size() + op.out.size()));
+  }
+  return of_a_thread + 4 * (20 * static_cast<double>(a.parameter_count()) +
+                            std::max(4 * static_cast<double>(batch) * units, 6 * evaluated * widest));
 }
 
 double step_seconds(const ModelSpec& model, TrainingDataCache& cache, ExecutorChoice choice) {
@@ -53,6 +67,7 @@ TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDa
                                    ExecutorChoice choice) {
   TrainingEstimate estimate;
   std::map<std::string, Group> groups;
+  std::map<std::tuple<std::int64_t, bool, bool>, double> variants;  // bytes
   for (const ModelSpec& m : models) {
     std::unique_ptr<Architecture> a;
     try {
@@ -70,6 +85,9 @@ TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDa
         groups.try_emplace(key, Group{m, 3 * a->flops() * static_cast<double>(std::min(m.hp.batch_size, n))})
             .first->second;
     group.steps += steps * (m.hp.sam_radius > 0 ? 2 : 1);
+    estimate.worker_memory = std::max(estimate.worker_memory, memory(*a, std::min(m.hp.batch_size, n)));
+    variants[{m.hp.train_size, m.hp.standardise, a->channels_last()}] =
+        4.0 * static_cast<double>((n + data.dataset().test.count) * data.shape().size());
     estimate.bytes += 2 * 4 * static_cast<double>(a->parameter_count()) + bytes_of_small_files;
   }
   estimate.groups = static_cast<std::int64_t>(groups.size());
@@ -94,6 +112,10 @@ TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDa
     }
   }
   estimate.thread_seconds *= 4.0 / 3;
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  estimate.shared_memory = 1024.0 * static_cast<double>(usage.ru_maxrss);
+  for (const auto& [variant, bytes] : variants) estimate.shared_memory += bytes;
   return estimate;
 }
 
