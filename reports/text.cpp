@@ -119,12 +119,10 @@ std::string noise_ceiling_sentence(const Document& ranking, std::size_t gap) {
   if (c["tau_b"].is_null())
     return "Noise ceiling not computed: " +
            (c["reason"].is_null() ? "no reason given" : std::string(c["reason"])) + ".";
-  return fmt::format(
-      "Noise ceiling: between the gaps on two halves of the test set, tau-b is {}{} ({} models). A measure "
-      "cannot "
-      "be expected to agree with the gap of one half better than the other half does.",
-      fixed(c["tau_b"], 3),
-      c["spearman"].is_null() ? "" : " and Spearman's correlation " + fixed(c["spearman"], 3), c["n"].dump());
+  return fmt::format("Noise ceiling: between the gaps on two halves of the test set, tau-b is {}{} ({} models).",
+                     fixed(c["tau_b"], 3),
+                     c["spearman"].is_null() ? "" : " and Spearman's correlation " + fixed(c["spearman"], 3),
+                     c["n"].dump());
 }
 
 std::string level_text(const Document& level) {

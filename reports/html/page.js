@@ -158,7 +158,7 @@
     $('difference').textContent = test ? test.sentence : 'No critical difference: this document holds no comparison of several ledgers for this gap.';
     $('diagram').replaceChildren();
     if (!test) return;
-    const n = test.measures.length, left = 260, width = 440, row = 20, top = 62;
+    const n = test.measures.length, left = 310, width = 440, row = 20, top = 62;
     const x = (rank) => left + width * (rank - 1) / (n - 1);
     const ends = [];  // of the bars in each lane, right-most so far
     const lanes = test.cliques.map(([first, last]) => {
@@ -168,7 +168,7 @@
       return lane;
     });
     const labels = top + 12 + 9 * ends.length + 12, half = Math.ceil(n / 2);
-    const drawing = svg('svg', {class: 'difference', viewBox: `0 0 960 ${labels + row * (half - 1) + 12}`, role: 'img', 'aria-label': test.sentence});
+    const drawing = svg('svg', {class: 'difference', viewBox: `0 0 1060 ${labels + row * (half - 1) + 12}`, role: 'img', 'aria-label': test.sentence});
     const line = (points, name) => drawing.append(svg('polyline', {points: points.map((p) => p.join()).join(' '), class: name}));
     const write = (text, at, y, anchor) => {
       const t = svg('text', {x: at, y, 'text-anchor': anchor});

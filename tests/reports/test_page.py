@@ -217,7 +217,7 @@ def check_page(tools, document):
     assert labels[:5] == ["CD 1.48", "1", "2", "3", "4"] and sorted(labels[5:]) == sorted(
         ["alpha 1.30", "num-params 2.20", "2.90 beta", "3.60 <script>alert(1)</script>"]), labels
     bars = tools.evaluate("[...document.querySelectorAll('#diagram .clique')].map(l => [...l.points].map(p => [p.x, p.y]))")
-    at = [260 + 440 * (r - 1) / 3 for r in (1.3, 2.2, 2.9, 3.6)]
+    at = [310 + 440 * (r - 1) / 3 for r in (1.3, 2.2, 2.9, 3.6)]
     assert [[p[0] for p in bar] for bar in bars] == [[near(at[0] - 4), near(at[1] + 4)], [near(at[1] - 4), near(at[3] + 4)]], bars
     assert bars[0][0][1] != bars[1][0][1], "two bars that share a measure lie on one line"
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('compared'))")
