@@ -21,10 +21,10 @@ class Probe {
   /// Logits of the unperturbed model, row-major [samples, classes], computed once and kept.
   virtual std::span<const float> logits() = 0;
 
-  /// One network of a stack: a full set of parameters in the order and the shapes of Snapshot::arrays(),
+  /// One network of several: a full set of parameters in the order and the shapes of Snapshot::arrays(),
   /// concatenated.
   using Parameters = std::span<const float>;
-  /// Mean cross-entropy (nats) over all samples for each of K parameter sets, evaluated as one stack.
+  /// Mean cross-entropy (nats) over all samples for each of K parameter sets, evaluated one after another.
   /// Throws InternalError when a set has the wrong length. Cost: K forward passes over the data.
   virtual std::vector<double> mean_losses(std::span<const Parameters> stack) = 0;
   /// Gradient of the mean cross-entropy at the given parameters, in the same concatenated order (0 for
