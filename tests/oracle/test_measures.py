@@ -135,20 +135,22 @@ def margin(net):
     return torch.kthvalue(of_label - others, len(z) // 10).values.item()
 
 
+def history(net):
+    return [json.loads(line) for line in (net.folder / "history.jsonl").read_text().splitlines()]
+
+
+def reached(net, target):
+    """Steps of each evaluated epoch at or below the target."""
+    return [e["steps"] for e in history(net) if e["train_cross_entropy"] is not None and e["train_cross_entropy"] <= target]
+
+
 def steps_to(net, target):
-    """First evaluated epoch of history.jsonl at or below the target; the last epoch's steps where there is none."""
-    lines = [json.loads(line) for line in (net.folder / "history.jsonl").read_text().splitlines()]
-    reached = [e["steps"] for e in lines if e["train_cross_entropy"] is not None and e["train_cross_entropy"] <= target]
-    return reached[0] if reached else lines[-1]["steps"]
-
-
-def reaches(net, target):
-    lines = [json.loads(line) for line in (net.folder / "history.jsonl").read_text().splitlines()]
-    return any((e["train_cross_entropy"] or math.inf) <= target for e in lines)
+    """Of the first such epoch; of the last epoch where there is none."""
+    return (reached(net, target) or [history(net)[-1]["steps"]])[0]
 
 
 def logged_noise(net, epoch):  # what it is, tests/e2e/test_training.py computes with PyTorch
-    return json.loads((net.folder / "history.jsonl").read_text().splitlines()[epoch])["gradient_noise"]
+    return history(net)[epoch]["gradient_noise"]
 
 
 def gamma(net):
@@ -238,7 +240,7 @@ def compare(zoo, network):
         for cell in cells:
             name = cell["measure"]
             assert name in ORACLE, f"no oracle for {name}: add one to tests/oracle/test_measures.py"
-            if name == "steps-ce-0.1-to-0.01" and not reaches(net, 0.1):
+            if name == "steps-ce-0.1-to-0.01" and not reached(net, 0.1):
                 assert cell["status"] == "undefined", cell
                 checked += 1
                 continue
