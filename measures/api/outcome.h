@@ -48,6 +48,14 @@ class Outcome {
     return std::move(*this);
   }
 
+  /// f(value), censored where this is; what is not ok stays as it is. A standard error is not carried over.
+  template <class Function>
+  Outcome map(Function&& f) const {
+    if (!ok()) return *this;
+    Outcome o = value(f(*value_));
+    return censored_ ? std::move(o).as_censored(reason_) : o;
+  }
+
   bool ok() const { return status_ == Status::ok; }
   Status status() const { return status_; }
   /// Empty unless ok().

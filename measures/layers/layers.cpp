@@ -197,10 +197,8 @@ Outcome log_product_of_frobenius_norms(const Snapshot& snapshot) {
 }
 
 Outcome geometric_mean_form(const Outcome& log_product, const Snapshot& snapshot) {
-  if (!log_product.ok()) return log_product;
   const auto depth = static_cast<double>(snapshot.layers().size());
-  Outcome value = Outcome::value(std::log(depth) + *log_product.value() / depth);
-  return log_product.censored() ? std::move(value).as_censored(log_product.reason()) : value;
+  return log_product.map([depth](double log_value) { return std::log(depth) + log_value / depth; });
 }
 
 Outcome sum_of_squares(const std::vector<double>& values) {

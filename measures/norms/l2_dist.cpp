@@ -17,8 +17,9 @@ namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe*) {
   if (auto missing = without_init(snapshot)) return *missing;
-  const Outcome squared = sum_of_squares(frobenius_norms_of_change(snapshot));
-  return squared.ok() ? Outcome::value(std::sqrt(*squared.value())) : squared;
+  return sum_of_squares(frobenius_norms_of_change(snapshot)).map([](double squared) {
+    return std::sqrt(squared);
+  });
 }
 
 }  // namespace

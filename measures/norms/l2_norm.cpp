@@ -15,8 +15,7 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe*) {
-  const Outcome squared = sum_of_squares(frobenius_norms(snapshot));
-  return squared.ok() ? Outcome::value(std::sqrt(*squared.value())) : squared;
+  return sum_of_squares(frobenius_norms(snapshot)).map([](double squared) { return std::sqrt(squared); });
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 // Error     twice the relative error of the margin.
 // Cost      Shared with margin-p10.
 #include <cmath>
-#include <utility>
 
 #include "measures/api/measure.h"
 #include "measures/output/margin.h"
@@ -16,10 +15,9 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe* probe) {
-  const Outcome log_value = over_squared_margin(Outcome::value(0), snapshot, probe);
-  if (!log_value.ok()) return log_value;
-  Outcome value = Outcome::value(std::exp(*log_value.value()));
-  return log_value.censored() ? std::move(value).as_censored(log_value.reason()) : value;
+  return over_squared_margin(Outcome::value(0), snapshot, probe).map([](double log_value) {
+    return std::exp(log_value);
+  });
 }
 
 }  // namespace
