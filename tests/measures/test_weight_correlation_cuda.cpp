@@ -3,45 +3,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <vector>
 
 #include "measures/kernels/weight_correlation.h"
 #include "measures/numerics/philox.h"
 #include "tests/support/catch.h"
+#include "tests/support/device.h"
 
 using namespace gapbench;
 using kernels::CosineSum;
 using kernels::RowBatches;
 
 namespace {
-
-void check(cudaError_t error) {
-  INFO(cudaGetErrorString(error));
-  REQUIRE(error == cudaSuccess);
-}
-
-void skip_without_device() {
-  int devices = 0;
-  const cudaError_t error = cudaGetDeviceCount(&devices);
-  if (error == cudaSuccess && devices > 0) return;
-  std::printf("skipped: no CUDA device (%s)\n", cudaGetErrorString(error));
-  std::exit(77);
-}
-
-class DeviceBytes {
- public:
-  explicit DeviceBytes(std::size_t bytes) { check(cudaMalloc(&data_, bytes > 0 ? bytes : 1)); }
-  ~DeviceBytes() { cudaFree(data_); }
-  DeviceBytes(const DeviceBytes&) = delete;
-  DeviceBytes& operator=(const DeviceBytes&) = delete;
-  void* get() const { return data_; }
-
- private:
-  void* data_ = nullptr;
-};
 
 std::vector<CosineSum> on_device(RowBatches in, const std::vector<float>& values) {
   const DeviceBytes data(values.size() * sizeof(float));
