@@ -43,6 +43,8 @@ class FcnProbe final : public Probe {
   std::int64_t classes() const override { return model_.classes; }
   std::span<const std::int64_t> labels() const override { return labels_; }
   std::span<const float> logits() override { return logits_; }
+  void logits_of(std::span<const Parameters>, std::span<const std::int64_t>, std::span<float>) override { throw std::logic_error("no measure asks for these yet"); }
+  std::vector<std::vector<float>> gradients_of(std::span<const Parameters>, std::span<const std::int64_t>) override { throw std::logic_error("no measure asks for these yet"); }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("no measure asks for losses yet"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("no measure asks for gradients yet"); }
 
