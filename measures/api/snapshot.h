@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "measures/api/plan.h"
+
 namespace gapbench {
 
 /// One saved array with its final and, where known, initial values, row-major float32.
@@ -76,7 +78,7 @@ class Snapshot {
         storage_(std::move(storage)) {}
 
   const std::string& model_id() const { return model_id_; }
-  /// Every saved array: weights, biases and (later) batch-norm statistics, in network order.
+  /// Every saved array: weights, biases and batch-norm statistics, in network order.
   const std::vector<Array>& arrays() const { return arrays_; }
   /// Weight layers in network order, input first.
   const std::vector<Layer>& layers() const { return layers_; }
@@ -93,6 +95,9 @@ class Snapshot {
   /// Empty where gapbench did not train the model.
   const std::optional<TrainingRecord>& training() const { return training_; }
   void set_training(TrainingRecord record) { training_ = record; }
+  /// How the arrays form a network; empty where only the arrays are known.
+  const std::optional<Plan>& plan() const { return plan_; }
+  void set_plan(Plan plan) { plan_ = std::move(plan); }
   Memo& memo() const { return memo_; }
 
  private:
@@ -103,6 +108,7 @@ class Snapshot {
   std::int64_t classes_;
   std::shared_ptr<const void> storage_;
   std::optional<TrainingRecord> training_;
+  std::optional<Plan> plan_;
   mutable Memo memo_;
 };
 
