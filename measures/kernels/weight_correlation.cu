@@ -163,6 +163,7 @@ bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
   const std::size_t one = static_cast<std::size_t>(plan.padded) * slice_stride(Length) * sizeof(float) +
                           static_cast<std::size_t>(plan.items) * sizeof(double) + 2 * sizeof(int);
   if (one > most_shared) return false;
+  if (out == nullptr) return true;
   plan.channels_log2 = 0;
   while (plan.channels_log2 < 4 && (one << (plan.channels_log2 + 1)) <= usual_shared &&
          in.batches >> (plan.channels_log2 + 1) >= 264)  // two blocks on each of 132 multiprocessors
@@ -183,7 +184,7 @@ bool sum_slices_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
   return sum_slices<Length, most>(in, out, stream);
 }
 
-// Whether the rows are short enough, and the matrices small enough or many enough to fill the device.
+// False where the rows are too long, or the matrices too large or too few to fill the device. Without `out` nothing runs.
 bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
   if (in.rows > 2048 || (in.rows > tile && in.batches < 16)) return false;
   if (in.length <= 4) return sum_slices_of<4>(in, out, stream);
@@ -353,7 +354,7 @@ struct Layout {
 }  // namespace
 
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in) {
-  return Layout(in).end;
+  return in.rows > 0 && sum_slices(in, nullptr, nullptr) ? 0 : Layout(in).end;
 }
 
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream) {

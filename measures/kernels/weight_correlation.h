@@ -72,7 +72,7 @@ const char* cpu_variant();
 // launch. Returns a cudaError_t as int.
 // `out` is aligned as CosineSum, `workspace` to 256 bytes. Rows and length of one matrix are below 2^31.
 /// Bytes of device workspace that absolute_cosine_sums_cuda needs: about that of the rows, each matrix padded to
-/// whole tiles of 128 rows by 32 values.
+/// whole tiles of 128 rows by 32 values; 0 for many matrices of short rows.
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in);
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream);
 
