@@ -1,0 +1,36 @@
+// Models of one shape trained as one computation, on a CUDA device or, for tests, on the CPU.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "zoo/engine/executor.h"
+
+namespace gapbench {
+
+struct StackOptions {
+  bool cuda = false;
+  std::int64_t members = 0;  ///< of a stack at most, 0 = chosen
+  int threads = 1;           ///< for work on the host
+};
+
+/// Groups the queue by shape, batch size, training samples and optimiser; each group, longest first, goes through one
+/// stack whose members are replaced by the next model as they finish. Models that stacks do not serve are failed.
+///
+/// Members of a stack. As many as it takes for a step of all of them to be `work_of_a_step` of arithmetic, at most
+/// `most_members`, at most what fits into three quarters of the device's free memory, at most the group. With less to do than
+/// half of its slots a stack is made anew with half of them.
+std::unique_ptr<Executor> make_stack_executor(const StackOptions& options);
+
+/// Whether a stack trains the model: its architecture and every hyper-parameter that is not at its default.
+bool stack_serves(const HyperParameters& hp, const Architecture& architecture);
+
+/// Splits a queue into groups that a stack trains, of at least `least` models each, and the rest. A model whose
+/// architecture does not fit the input is part of the rest.
+struct StackGroups {
+  std::vector<std::vector<ModelSpec>> groups;  ///< longest first
+  std::vector<ModelSpec> rest;
+};
+StackGroups stack_groups(std::vector<ModelSpec> queue, const TrainingDataCache& data, std::size_t least);
+
+}  // namespace gapbench
