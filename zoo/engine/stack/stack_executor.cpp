@@ -15,10 +15,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using stack::TrainingStack;
 
-// Floating-point operations of a step from which a stack has enough to do, and where more members no longer help.
-constexpr double work_of_a_step_cuda = 2e10, work_of_a_step_cpu = 2e8;
-constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -85,20 +81,9 @@ class GroupRun {
   bool stop() const { return events_.stop_requested && events_.stop_requested(); }
 
   std::int64_t chosen_size() const {
-    const bool cuda = device_.is_cuda();
-    std::int64_t k = options_.members;
-    if (k == 0) {
-      const stack::Network network(*architecture_);
-      const ModelSpec& first = queue_.front();
-      const double step =
-          3 * architecture_->flops() * static_cast<double>(std::min(first.hp.batch_size, host_->train.count));
-      k = std::clamp(static_cast<std::int64_t>((cuda ? work_of_a_step_cuda : work_of_a_step_cpu) / step),
-                     std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
-      // what evaluation takes is bounded apart from K; it counts as 4 GiB
-      const double room = 0.75 * static_cast<double>(stack::free_memory(device_)) - (cuda ? 4e9 : 0);
-      const double member = TrainingStack::member_bytes(network, first, *host_);
-      k = std::min(k, std::max(std::int64_t{1}, static_cast<std::int64_t>(room / member)));
-    }
+    const std::int64_t k = options_.members > 0
+                               ? options_.members
+                               : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_);
     return std::min(k, static_cast<std::int64_t>(queue_.size()));
   }
 

@@ -17,9 +17,8 @@ struct StackOptions {
 /// Groups the queue by shape, batch size, training samples and optimiser; each group, longest first, goes through one
 /// stack whose members are replaced by the next model as they finish. Models that stacks do not serve are failed.
 ///
-/// Members of a stack. As many as it takes for a step of all of them to be `work_of_a_step` of arithmetic, at most
-/// `most_members`, at most what fits into three quarters of the device's free memory, at most the group. With less to do than
-/// half of its slots a stack is made anew with half of them.
+/// A stack has members_of_a_stack() (training_stack.h) members, at most the group. Once it has work for half of its slots or
+/// fewer, it is made anew with as many as it needs. One that the device's memory does not hold is tried with half.
 std::unique_ptr<Executor> make_stack_executor(const StackOptions& options);
 
 /// Whether a stack trains the model: its architecture and every hyper-parameter that is not at its default.

@@ -26,6 +26,18 @@ namespace {
 // Floats of a forward pass over evaluated samples, all members together: bounds memory.
 constexpr std::int64_t evaluated_floats_cuda = std::int64_t{1} << 29, evaluated_floats_cpu = 1 << 24;
 
+// Floating-point operations of a step from which a device has enough to do, and where more members no longer help.
+constexpr double work_of_a_step_cuda = 2e10, work_of_a_step_cpu = 2e8;
+constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
+
+// Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
+// graphs, each with memory of its own.
+double member_bytes(const Network& network, std::int64_t batch, const TrainingData& data) {
+  return 4 * (14 * static_cast<double>(network.layout().trained_size()) +
+              2 * static_cast<double>(batch * (network.traced() + data.shape.size()))) +
+         8 * 3 * static_cast<double>(data.train.count);
+}
+
 at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType type,
                      const at::Device& device) {
   // from_blob only reads: the copy owns its memory
@@ -42,6 +54,20 @@ bool serves(const HyperParameters& hp, const Architecture& architecture) {
 std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
   return shape_key(architecture) + std::to_string(hp.batch_size) + " " + std::to_string(hp.train_size) + " " +
          std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "");
+}
+
+std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
+                                const TrainingData& data, const at::Device& device) {
+  const bool cuda = device.is_cuda();
+  const std::int64_t batch = std::min(model.hp.batch_size, data.train.count);
+  const double step = 3 * architecture.flops() * static_cast<double>(batch);
+  const std::int64_t wanted =
+      std::clamp(static_cast<std::int64_t>((cuda ? work_of_a_step_cuda : work_of_a_step_cpu) / step),
+                 std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
+  // what evaluation takes is bounded apart from the members; it counts as 4 GB
+  const double room = 0.75 * static_cast<double>(free_memory(device)) - (cuda ? 4e9 : 0);
+  const auto fit = static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data));
+  return std::min(wanted, std::max(std::int64_t{1}, fit));
 }
 
 DeviceData::DeviceData(std::shared_ptr<const TrainingData> data, const at::Device& device)
@@ -291,15 +317,6 @@ void TrainingStack::download(std::int64_t slot, TrainState& state) const {
                    averages = state_.select(1, slot).contiguous().cpu();
   state.arrays = network_.layout().unpack(trained.const_data_ptr<float>(), buffers.const_data_ptr<float>());
   state.optimizer_state = network_.layout().unpack_state(averages.const_data_ptr<float>(), state_sets(rule_));
-}
-
-double TrainingStack::member_bytes(const Network& network, const ModelSpec& model, const TrainingData& data) {
-  const auto n = static_cast<double>(data.train.count);
-  const auto batch = static_cast<double>(std::min(model.hp.batch_size, data.train.count));
-  // weights, gradients, moving averages and what a step makes of them; two graphs, each with a pool of its own
-  return 4 * (14 * static_cast<double>(network.layout().trained_size()) +
-              2 * batch * static_cast<double>(network.traced() + data.shape.size())) +
-         8 * 3 * n;
 }
 
 }  // namespace gapbench::stack

@@ -21,6 +21,11 @@ bool serves(const HyperParameters& hp, const Architecture& architecture);
 /// Models with equal keys can share a stack: shape, batch size, training samples, optimiser.
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
 
+/// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
+/// arithmetic, from 4 to `most_members`, and no more than three quarters of its free memory hold.
+std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
+                                const TrainingData& data, const at::Device& device);
+
 /// The samples of one group on the device.
 struct DeviceData {
   at::Tensor train_images, test_images;  ///< [n, size]
@@ -61,9 +66,6 @@ class TrainingStack {
   std::vector<std::optional<double>> gradient_noise(const std::vector<std::int64_t>& slots);
   /// Arrays and optimizer_state of the slot's state.
   void download(std::int64_t slot, TrainState& state) const;
-
-  /// Bytes of the device that one member takes at most, and those that all share.
-  static double member_bytes(const Network& network, const ModelSpec& model, const TrainingData& data);
 
  private:
   struct Member {
