@@ -30,6 +30,9 @@ class Probe {
   /// Gradient of the mean cross-entropy at the given parameters, in the same concatenated order (0 for
   /// buffers).
   virtual std::vector<float> mean_gradient(Parameters parameters) = 0;
+  /// d/dt of the model's logits at parameters + t direction, t = 0; row-major [samples, classes]. Entries of the
+  /// direction that belong to buffers are not used. Cost: about four forward passes over the data.
+  virtual std::vector<float> logit_derivatives(Parameters direction) = 0;
 };
 
 }  // namespace gapbench

@@ -23,6 +23,7 @@ class MarginProbe final : public Probe {
   std::span<const float> logits() override { return logits_; }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
+  std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
 
  private:
   std::vector<std::int64_t> labels_;

@@ -23,19 +23,10 @@ class FcnProbe final : public Probe {
     const auto inputs = static_cast<std::size_t>(model_.weight(0).shape[1]);
     for (std::size_t i = 0; i < n * inputs; ++i) inputs_.push_back(std::abs(random.normal()));
     for (std::size_t s = 0; s < n; ++s) {
-      std::vector<double> x(inputs_.begin() + static_cast<std::ptrdiff_t>(s * inputs), inputs_.begin() + static_cast<std::ptrdiff_t>((s + 1) * inputs));
-      for (std::size_t l = 0; l < model_.layers.size(); ++l) {
-        std::vector<double> y;
-        for (std::int64_t o = 0; o < model_.weight(l).shape[0]; ++o) {
-          double sum = model_.bias(l).final[static_cast<std::size_t>(o)];
-          for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] * static_cast<double>(model_.weight(l).final[static_cast<std::size_t>(o) * x.size() + i]);
-          y.push_back(l + 1 < model_.layers.size() ? std::max(0.0, sum) : sum);
-        }
-        x = y;
-      }
-      for (const double z : x) logits_.push_back(static_cast<float>(z));
+      const std::vector<double> z = run(s, {}).first;
+      for (const double value : z) logits_.push_back(static_cast<float>(value));
       // a network that has learnt: right on all but one in twenty, so that its margin is positive
-      const auto best = std::max_element(x.begin(), x.end()) - x.begin();
+      const auto best = std::max_element(z.begin(), z.end()) - z.begin();
       labels_.push_back((best + (s % 20 == 0 ? 1 : 0)) % model_.classes);
     }
   }
@@ -45,8 +36,42 @@ class FcnProbe final : public Probe {
   std::span<const float> logits() override { return logits_; }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("no measure asks for losses yet"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("no measure asks for gradients yet"); }
+  std::vector<float> logit_derivatives(Parameters direction) override {
+    std::vector<float> all;
+    for (std::size_t s = 0; s < n; ++s)
+      for (const double d : run(s, direction).second) all.push_back(static_cast<float>(d));
+    return all;
+  }
 
  private:
+  // Logits of a sample, and their derivatives along a direction where one is given.
+  std::pair<std::vector<double>, std::vector<double>> run(std::size_t sample, Parameters direction) {
+    const auto inputs = static_cast<std::size_t>(model_.weight(0).shape[1]);
+    const auto first = inputs_.begin() + static_cast<std::ptrdiff_t>(sample * inputs);
+    std::vector<double> x(first, first + static_cast<std::ptrdiff_t>(inputs)), dx(inputs, 0.0);
+    std::size_t offset = 0;
+    for (std::size_t l = 0; l < model_.layers.size(); ++l) {
+      const std::vector<float>&w = model_.weight(l).final, &b = model_.bias(l).final;
+      const auto along = [&](std::size_t i) { return direction.empty() ? 0.0 : static_cast<double>(direction[offset + i]); };
+      std::vector<double> y, dy;
+      for (std::size_t o = 0; o < b.size(); ++o) {
+        double sum = static_cast<double>(b[o]), derivative = along(w.size() + o);
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          const std::size_t k = o * x.size() + i;
+          sum += x[i] * static_cast<double>(w[k]);
+          derivative += dx[i] * static_cast<double>(w[k]) + x[i] * along(k);
+        }
+        const bool passes = l + 1 == model_.layers.size() || sum > 0;
+        y.push_back(passes ? sum : 0.0);
+        dy.push_back(passes ? derivative : 0.0);
+      }
+      offset += w.size() + b.size();
+      x = y;
+      dx = dy;
+    }
+    return {x, dx};
+  }
+
   static constexpr std::size_t n = 40;
   Model model_;
   std::vector<double> inputs_;
@@ -124,7 +149,7 @@ TEST_CASE("every measure describes itself") {
     CHECK((m.info.needs & (needs_weights | needs_history)) != 0);
     CHECK(m.info.revision >= 1);
   }
-  CHECK(ids.size() >= 39);
+  CHECK(ids.size() >= 47);
 }
 
 TEST_CASE("every measure gives a value where its needs are met, and says so where they are not") {

@@ -4,6 +4,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "measures/api/error.h"
@@ -14,6 +16,7 @@ namespace gapbench {
 namespace {
 
 constexpr std::int64_t chunk = 1000;
+constexpr std::int64_t derivative_chunk = 200;  // each keeps the graph of two backward passes
 
 class NetworkProbe final : public Probe {
  public:
@@ -79,6 +82,33 @@ class NetworkProbe final : public Probe {
     for (std::size_t i = 0; i < sum.size(); ++i)
       mean[i] = static_cast<float>(sum[i] / static_cast<double>(samples()));
     return mean;
+  }
+
+  // J d for the Jacobian J of the logits: J^T v is linear in v, and d^T J^T v has the gradient J d.
+  std::vector<float> logit_derivatives(Parameters direction) override {
+    const std::vector<at::Tensor> along = split(direction);
+    std::vector<at::Tensor> arrays, trained, directions;
+    for (std::size_t i = 0; i < arrays_.size(); ++i) {
+      arrays.push_back(arrays_[i].detach());
+      if (!architecture_.arrays()[i].trained) continue;
+      trained.push_back(arrays[i].set_requires_grad(true));
+      directions.push_back(along[i]);
+    }
+    std::vector<float> derivatives;
+    derivatives.reserve(static_cast<std::size_t>(samples() * classes()));
+    for (std::int64_t start = 0; start < samples(); start += derivative_chunk) {
+      const std::int64_t size = std::min(derivative_chunk, samples() - start);
+      const at::Tensor z = forward(architecture_, arrays, images(start, size), {});
+      const at::Tensor v = at::zeros_like(z).set_requires_grad(true);
+      const auto products = torch::autograd::grad({z}, trained, {v}, true, true);
+      torch::autograd::variable_list inner;
+      for (std::size_t i = 0; i < products.size(); ++i)
+        inner.push_back(at::mul(products[i], directions[i]).sum());
+      const at::Tensor jd = torch::autograd::grad(inner, {v})[0].contiguous();
+      derivatives.insert(derivatives.end(), jd.const_data_ptr<float>(),
+                         jd.const_data_ptr<float>() + jd.numel());
+    }
+    return derivatives;
   }
 
  private:
