@@ -224,6 +224,12 @@ def norms(net):
 
 
 @functools.cache
+def change_norms(net):
+    final, init = net.signed(net.final), net.signed(net.init)
+    return np.array([operator_norm(final[name] - init[name], *geometry) for name, *geometry in net.layers])
+
+
+@functools.cache
 def fro(net):
     return np.array([np.linalg.norm(w) for w in net.folded()])
 
@@ -305,7 +311,7 @@ ORACLE = {
     "log-sum-spec": lambda n: np.log(len(n.layers) * np.prod(norms(n) ** 2) ** (1 / len(n.layers))),
     "sum-spec": lambda n: norms(n).sum(),
     "wc-sosp": lambda n: parameters(n) * sum(proxy(n.change(name)) for name, *_ in n.layers),
-    "sosp": lambda n: parameters(n) * sum(operator_norm(n.folded_change(name), *geometry) for name, *geometry in n.layers),
+    "sosp": lambda n: parameters(n) * change_norms(n).sum(),
     "num-params": parameters,
     "wc-nop": lambda n: 1 + parameters(n),
     "cross-entropy": training_cross_entropy,
@@ -322,7 +328,7 @@ ORACLE = {
     "log-spec-init-main": lambda n: np.log(np.prod(norms(n) ** 2) * (moved(n) ** 2 / norms(n) ** 2).sum() / gamma(n) ** 2),
     "fro-dist": lambda n: (moved(n) ** 2).sum(),
     "l2-dist": lambda n: math.sqrt((moved(n) ** 2).sum()),
-    "spec-dist": lambda n: sum(operator_norm(n.folded_change(name), *geometry) ** 2 for name, *geometry in n.layers),
+    "spec-dist": lambda n: (change_norms(n) ** 2).sum(),
     "param-norm": lambda n: (fro(n) ** 2).sum(),
     "steps-to-ce-0.1": lambda n: steps_to(n, 0.1),
     "steps-ce-0.1-to-0.01": lambda n: steps_to(n, 0.01) - steps_to(n, 0.1),
