@@ -75,9 +75,15 @@ std::vector<std::vector<float>> export_arrays(TrainableNetwork& network) {
 }
 
 void import_arrays(TrainableNetwork& network, const std::vector<std::vector<float>>& arrays) {
-  for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const std::vector<float> values = network.from_row_major(i, arrays[i]);
-    std::copy(values.begin(), values.end(), network.array(i).begin());
+  for (std::size_t i = 0; i < arrays.size(); ++i) network.set_array(i, arrays[i]);
+}
+
+void import_arrays(TrainableNetwork& network, std::span<const float> concatenated) {
+  const std::vector<ArraySpec>& specs = network.architecture().arrays();
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const auto n = static_cast<std::size_t>(specs[i].size());
+    network.set_array(i, concatenated.first(n));
+    concatenated = concatenated.subspan(n);
   }
 }
 
