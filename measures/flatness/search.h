@@ -31,7 +31,7 @@ inline constexpr double magnitude_floor = 1e-3;
 //           Draws are common to all scales: draw j gives parameter i (its place in the concatenated arrays) the i-th normal
 //           of the Philox stream (random_key(model id, "perturbation"), j), so the search is a function of the model.
 //           Samples come in the order of one Philox shuffle, the same for all models with as many. At each scale the first
-//           100, 400, 1600, ... of them are looked at until the drop is 3 standard errors from the target; all of them
+//           100, 200, 400, ... of them are looked at until the drop is 3 standard errors from the target; all of them
 //           decide exactly. A logit that is not finite is a wrong answer.
 // Returns   sigma with its standard error (draws and samples, by the slope of d); censored where d does not reach .1 in the
 //           bracket, or passes it everywhere.
@@ -47,8 +47,8 @@ Outcome gaussian_scale(const Snapshot& snapshot, Probe* probe, bool magnitude,
 //           sign of the gradient of the cross-entropy on 64 samples, clipped to the box; the drop of a start is the largest
 //           after 5, 10, 15 and 20 steps. Suite protocol. Start j takes the i-th uniform number of the stream
 //           (random_key(model id, "ascent"), j) for parameter i.
-//           A scale is too large as soon as one start shows it. It is too small when all starts say so, or when four do and
-//           their largest drop stays below the target by 4 of their standard deviations.
+//           A scale is too large as soon as one start shows it. It is too small when all starts say so, when four do and
+//           their largest drop stays below the target by 4 of their standard deviations, or when two stay below half of it.
 // Source    Jiang et al. 2019 describe an ascent with projection; the box follows from the bound, which takes the largest of
 //           omega Gaussian numbers. Their recalled box has the floor eps, which alone may pass the target: left out.
 // Returns   alpha with its standard error (samples and starts); censored as above. Pairs of starts share their batches.

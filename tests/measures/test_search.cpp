@@ -158,7 +158,7 @@ TEST_CASE("the search finds the scale of a given curve") {
       const Outcome found = find_scale(curve, Protocol::suite);
       REQUIRE(found.ok());
       CHECK_FALSE(found.censored());
-      CHECK(*found.value() == Approx(where).epsilon(0.01));
+      CHECK(*found.value() == Approx(where).epsilon(0.03));  // a secant of up to .7
       CHECK(*found.standard_error() < 0.1 * where);
       CHECK(*found.standard_error() > 0.02 * where);  // .004 over the slope of .12 a unit of ln(scale)
       CHECK(curve.scales <= 16);
@@ -232,7 +232,7 @@ TEST_CASE("Gaussian scales of a linear network agree with the normal distributio
       }
       INFO("bias " << sum / models);
       CHECK(squares / models < 2);
-      CHECK(std::abs(sum / models) < (protocol == Protocol::suite ? 0.03 : 0.1));
+      CHECK(std::abs(sum / models) < (protocol == Protocol::suite ? 0.04 : 0.1));
     }
 }
 
