@@ -13,7 +13,7 @@
 namespace gapbench::measures {
 namespace {
 
-constexpr double target = 0.1, tolerance = 0.01, certainty = 3;
+constexpr double target = 0.1, tolerance = 0.01, certainty = 3, smallest_drop = 0.002;
 constexpr std::size_t draws = 10, first_look = 100, look_growth = 2, most_samples = 10000;
 constexpr std::size_t ascent_steps = 20, ascent_batch = 64, ascent_look_every = 5, ascent_together = 2,
                       fewest_starts = 4, most_survivors = 3, closest_early = 8;
@@ -348,10 +348,11 @@ Side side_of(DropCurve& curve, double scale, Protocol protocol, Drop& drop) {
     const double distance = std::abs(drop.value - target), error = certainty * drop.sampling_error;
     const Side outside = drop.value > target ? Side::above : Side::below;
     if (protocol == Protocol::suite) {
-      if (distance > std::max(error, tolerance)) return outside;
       const double of_draws = std::sqrt(std::max(
           0.0, drop.standard_error * drop.standard_error - drop.sampling_error * drop.sampling_error));
-      if (distance <= tolerance && drop.sampling_error <= std::max(tolerance / 2, of_draws / 2))
+      const double accepted = std::max(tolerance, of_draws);
+      if (distance > std::max(error, accepted)) return outside;
+      if (distance <= accepted && drop.sampling_error <= std::max(tolerance, of_draws) / 2)
         return Side::inside;
     } else {
       if (distance - error > tolerance) return outside;
@@ -431,16 +432,17 @@ Outcome find_scale(DropCurve& curve, Protocol protocol) {
     side_of(curve, scale_at(other.x), Protocol::suite, beside);
     other.drop = beside;
   }
-  const double slope = (other.drop->value - drop.value) / (other.x - x);
-  const bool known_slope = std::isfinite(slope) && slope > 0;
-  if (logarithmic && accepted && known_slope) {
-    const double shift = (target - drop.value) / slope;
-    x = std::clamp(x + shift, low.x, high.x);
-  }
-  const double scale = scale_at(x), unit = logarithmic ? scale : 1;
-  double error = known_slope ? drop.standard_error / slope : high.x - low.x;
-  if (!accepted) error = std::max(error, high.x - low.x);  // a step in the curve: it lies in the bracket
-  const Outcome found = Outcome::value(scale, unit * error);
+  // around the target the drop grows as a power of the scale
+  const double power =
+      std::log(std::max(other.drop->value, smallest_drop) / std::max(drop.value, smallest_drop)) /
+      (std::log(scale_at(other.x)) - std::log(scale_at(x)));
+  const bool grows = std::isfinite(power) && power > 0;
+  if (logarithmic && accepted && grows)
+    x = std::clamp(x + std::log(target / drop.value) / power, low.x, high.x);
+  const double scale = scale_at(x), bracket = scale_at(high.x) - scale_at(low.x);
+  double error = grows ? scale * drop.standard_error / (power * target) : bracket;
+  if (!accepted) error = std::max(error, bracket);  // a step in the curve: it lies in the bracket
+  const Outcome found = Outcome::value(scale, error);
   if (!logarithmic && !high.drop && !accepted)
     return Outcome(found).as_censored("the accuracy drops by less than 0.1 up to the largest scale, 2");
   if (!logarithmic && !low.drop && !accepted)
