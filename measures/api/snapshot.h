@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "measures/api/outcome.h"
 #include "measures/api/plan.h"
 
 namespace gapbench {
@@ -22,6 +23,7 @@ struct Array {
   std::vector<std::int64_t> shape;  ///< as in PyTorch; {} is a scalar
   std::span<const float> final;     ///< prod(shape) values after training
   std::span<const float> init;      ///< prod(shape) values before training; empty where unknown
+  bool trained = true;              ///< false for a buffer: the running statistics of batch norm
 };
 
 enum class LayerKind { dense, conv };
@@ -52,6 +54,15 @@ class Memo {
 
  private:
   std::map<std::string, std::any> entries_;
+};
+
+/// A search that several measures share and that costs more than all of them: kept with the model, so that a measure
+/// added later costs nothing.
+struct StoredSearch {
+  int revision = 0;  ///< of the search's definition: another one is not used
+  Outcome outcome = Outcome::failed("not searched");
+  double seconds = 0;
+  double passes = 0;  ///< forward passes of one sample it took; a gradient counts as three
 };
 
 /// What training left on record, for measures of its course.
@@ -99,6 +110,8 @@ class Snapshot {
   const std::optional<Plan>& plan() const { return plan_; }
   void set_plan(Plan plan) { plan_ = std::move(plan); }
   Memo& memo() const { return memo_; }
+  /// By name. The runner fills it before measures run and stores it afterwards.
+  std::map<std::string, StoredSearch>& searches() const { return searches_; }
 
  private:
   std::string model_id_;
@@ -110,6 +123,7 @@ class Snapshot {
   std::optional<TrainingRecord> training_;
   std::optional<Plan> plan_;
   mutable Memo memo_;
+  mutable std::map<std::string, StoredSearch> searches_;
 };
 
 }  // namespace gapbench

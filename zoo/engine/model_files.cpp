@@ -148,7 +148,8 @@ Snapshot load_snapshot(const ModelStore& store, const ModelSpec& model, const Ar
   std::vector<Array> arrays;
   for (std::size_t i = 0; i < architecture.arrays().size(); ++i)
     arrays.push_back(
-        {architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i], init_arrays[i]});
+        {architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i], init_arrays[i],
+         architecture.arrays()[i].trained});
   Snapshot snapshot(model.id, std::move(arrays), architecture.layers(), train_size, classes, files);
   snapshot.set_plan(architecture.plan());
   const json result = store.read_json(model.id, "result.json");
