@@ -1,9 +1,10 @@
-// CPU version. Rows are packed once into k-major panels (normalised for the plain form), then tiles of
-// products above the diagonal are formed and folded at once. Blocks of 256 steps by 512 columns keep one
-// operand in the level-2 cache.
+// CPU version. Rows are packed once into k-major panels (normalised for the plain form), which serve as either factor; tiles
+// of products above the diagonal are formed and folded at once. A panel's block of steps stays in the level-1 cache while the
+// rows pass by, a block of rows and of columns in the level-2 cache.
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "measures/kernels/weight_correlation.h"
@@ -37,8 +38,8 @@ namespace avx2 {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #define VECTOR 8
-#define MR 6
-#define NV 2
+#define MR 4
+#define NV 3
 #include "measures/kernels/weight_correlation_tile.inc"
 #pragma GCC pop_options
 }  // namespace avx2
@@ -63,38 +64,49 @@ const Variant& variant_in_use() {
   }
 }
 
-constexpr std::int64_t depth_block = 256, column_block = 384, row_block = 128;
+constexpr std::int64_t depth_block = 128, column_block = 480, row_block = 192;
 constexpr int largest_tile = 8 * 48;
 
 std::int64_t panels(std::int64_t n, std::int64_t width) {
   return (n + width - 1) / width;
 }
 
-// The rows of one matrix as panels of `width` rows: panel p, depth block d, step k, row r is at
-// ((p * blocks + d) * depth_block + k) * width + r with the last depth block short; missing rows are zero.
+// The rows of one matrix as panels of nr rows: step k of row i is at ((i / nr) * length + k) * nr + i % nr; missing rows are
+// zero.
 struct Packed {
-  std::int64_t width, length;
-  std::vector<float> values;
-  const float* at(std::int64_t panel, std::int64_t k0) const {
-    return values.data() + (panel * length + k0) * width;
+  std::int64_t nr = 0, length = 0;
+  std::unique_ptr<float[]> values;
+  std::size_t capacity = 0;
+  void resize(std::int64_t rows, std::int64_t nr_, std::int64_t length_) {
+    nr = nr_;
+    length = length_;
+    const auto size = static_cast<std::size_t>(panels(rows, nr) * nr * length);
+    if (size <= capacity) return;
+    values.reset(new float[size]);  // not set: a large one is written by the threads that pack
+    capacity = size;
+  }
+  const float* at(std::int64_t row, std::int64_t step) const {
+    return values.get() + (row / nr * length + step) * nr + row % nr;
   }
 };
 
-void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t width, int threads,
+void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t nr, int threads,
           Packed& out) {
   constexpr std::int64_t steps = 64;  // of a panel: what is written stays in the level-1 cache until it is whole
-  out.width = width;
-  out.length = in.length;
-  out.values.resize(static_cast<std::size_t>(panels(in.rows, width) * width * in.length));
-  parallel_for(panels(in.rows, width), threads, [&](std::int64_t p, int) {
-    float* panel = out.values.data() + p * width * in.length;
+  out.resize(in.rows, nr, in.length);
+  parallel_for(panels(in.rows, nr), threads, [&](std::int64_t p, int) {
+    float* const panel = out.values.get() + p * nr * in.length;
     for (std::int64_t k0 = 0; k0 < in.length; k0 += steps)
-      for (std::int64_t r = 0; r < width; ++r) {
-        const std::int64_t i = p * width + r, end = std::min(k0 + steps, in.length);
-        const float* row = base + i * in.row_stride;
-        const double s = i < in.rows ? scale[static_cast<std::size_t>(i)] : 0;
+      for (std::int64_t r = 0; r < nr; ++r) {
+        const std::int64_t i = p * nr + r, end = std::min(k0 + steps, in.length);
+        if (i >= in.rows) {
+          for (std::int64_t k = k0; k < end; ++k) panel[k * nr + r] = 0.0f;
+          continue;
+        }
+        const float* const row = base + i * in.row_stride;
+        const double s = scale[static_cast<std::size_t>(i)];
         for (std::int64_t k = k0; k < end; ++k)
-          panel[k * width + r] = i < in.rows ? static_cast<float>(static_cast<double>(row[k]) * s) : 0.0f;
+          panel[k * nr + r] = static_cast<float>(static_cast<double>(row[k]) * s);
       }
   });
 }
@@ -123,8 +135,7 @@ std::vector<double> row_norms(const RowBatches& in, const float* base, int threa
 
 // Scratch of one thread.
 struct Workspace {
-  Packed a, b;
-  std::vector<float> tiles;
+  Packed packed;
   std::vector<float> norm;  // padded to whole tiles, for the smoothed form
 };
 
@@ -134,7 +145,7 @@ struct Workspace {
 template <class Whole, class One>
 double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0, std::int64_t i1,
                  std::vector<float>& tiles, const Whole& whole, const One& one) {
-  const std::int64_t length = w.a.length;
+  const std::int64_t length = w.packed.length;
   const std::int64_t columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
   const int tile_size = v.mr * v.nr;
   double sum = 0;
@@ -154,7 +165,7 @@ double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::i
     for (std::int64_t k0 = 0; k0 < std::max<std::int64_t>(length, 1); k0 += depth_block)
       for (std::int64_t i = i0; i < i1; i += v.mr)
         for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
-          v.tile(w.a.at(i / v.mr, k0), w.b.at(j / v.nr, k0), std::min(depth_block, length - k0), k0 == 0,
+          v.tile(w.packed.at(i, k0), w.packed.at(j, k0), std::min(depth_block, length - k0), k0 == 0,
                  tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size);
     for (std::int64_t i = i0; i < i1; i += v.mr)
       for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
@@ -172,7 +183,7 @@ std::int64_t rows_a_block(const Variant& v) {
 // formed; missing rows are zero.
 double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0, std::int64_t i1,
                      std::vector<float>& tiles) {
-  const std::int64_t length = w.a.length, columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
+  const std::int64_t length = w.packed.length, columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
   const std::int64_t tile_size = v.mr * v.nr, last = length > 0 ? (length - 1) / depth_block * depth_block : 0;
   double sum = 0;
   for (std::int64_t j0 = i0 / v.nr * v.nr; j0 < rows; j0 += columns_a_block) {
@@ -182,13 +193,13 @@ double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, st
       return tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size;
     };
     for (std::int64_t k = 0; k < last; k += depth_block)
-      for (std::int64_t i = i0; i < i1; i += v.mr)
-        for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
-          v.tile(w.a.at(i / v.mr, k), w.b.at(j / v.nr, k), depth_block, k == 0, tile(i, j));
+      for (std::int64_t j = j0; j < j1; j += v.nr)
+        for (std::int64_t i = i0; i < std::min(i1, j + v.nr); i += v.mr)
+          v.tile(w.packed.at(i, k), w.packed.at(j, k), depth_block, k == 0, tile(i, j));
     for (std::int64_t i = i0; i < i1; i += v.mr) {
       const std::int64_t j = std::max(j0, i / v.nr * v.nr);
       if (j < j1)
-        sum += v.absolute_sum(w.a.at(i / v.mr, last), w.b.at(j / v.nr, last), length - last, (j1 - j) / v.nr,
+        sum += v.absolute_sum(w.packed.at(i, last), w.packed.at(j, last), length - last, (j1 - j) / v.nr,
                               length * v.nr, last > 0 ? tile(i, j) : nullptr, i - j);
     }
   }
@@ -215,8 +226,7 @@ CosineSum plain(const RowBatches& in, std::int64_t batch, Workspace& w, int thre
     result.sum = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
-  pack(in, base, scale, v.mr, threads, w.a);
-  pack(in, base, scale, v.nr, threads, w.b);
+  pack(in, base, scale, v.nr, threads, w.packed);
   const std::int64_t block = rows_a_block(v), blocks = panels(in.rows, block);
   std::vector<double> partial(static_cast<std::size_t>(blocks));
   std::vector<std::vector<float>> tiles(static_cast<std::size_t>(std::max(threads, 1)));
@@ -245,8 +255,7 @@ double smoothed(const RowBatches& in, std::int64_t batch, double epsilon, Worksp
     return mean;
   }
   const std::vector<double> unscaled(norms.size(), 1.0);
-  pack(in, base, unscaled, v.mr, threads, w.a);
-  pack(in, base, unscaled, v.nr, threads, w.b);
+  pack(in, base, unscaled, v.nr, threads, w.packed);
   w.norm.assign(
       static_cast<std::size_t>(std::max(panels(in.rows, v.nr) * v.nr, panels(in.rows, v.mr) * v.mr)), 0.0f);
   for (std::size_t i = 0; i < norms.size(); ++i) w.norm[i] = static_cast<float>(norms[i]);
