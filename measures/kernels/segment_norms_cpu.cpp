@@ -7,6 +7,7 @@
 #include "measures/kernels/segment_norms.h"
 #include "measures/numerics/clones.h"
 #include "measures/numerics/parallel_for.h"
+#include "measures/numerics/sum.h"
 
 namespace gapbench::kernels {
 
@@ -90,23 +91,30 @@ void segment_norms(const Segment* segments, std::int64_t count, double p, double
   for (std::int64_t s = 0; s < count; ++s) {
     const auto i = static_cast<std::size_t>(s);
     SegmentNorms n;
+    CompensatedSum squares, absolute, groups;  // of units: what a long segment adds to the error of one unit
     double power = 0;
+    bool broken = false;
     for (std::int64_t at = 0; at < plan[i].count; ++at) {
       const SegmentNorms& part = unit[static_cast<std::size_t>(first[i] + at)];
-      n.squares += part.squares;
-      n.absolute += part.absolute;
+      broken = broken || std::isnan(part.absolute);
+      squares.add(part.squares);
+      absolute.add(part.absolute);
       n.largest = std::max(n.largest, part.largest);
       if (flat || plan[i].units_a_row == 1) {
-        n.groups += part.groups;
+        groups.add(part.groups);
       } else {
         power += part.groups;
         if ((at + 1) % plan[i].units_a_row == 0) {
-          n.groups += std::pow(power, q / p);
+          groups.add(std::pow(power, q / p));
           power = 0;
         }
       }
     }
-    if (std::isnan(n.absolute)) {
+    n.squares = squares.value();
+    n.absolute = absolute.value();
+    n.groups = groups.value();
+    if (std::isinf(n.largest)) n.squares = n.absolute = n.groups = n.largest;  // compensation makes NaN of infinity
+    if (broken) {
       const double nan = std::numeric_limits<double>::quiet_NaN();
       n = {nan, nan, nan, nan};
     }
