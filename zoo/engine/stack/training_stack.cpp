@@ -27,7 +27,7 @@ namespace {
 constexpr std::int64_t evaluated_floats_cuda = std::int64_t{1} << 29, evaluated_floats_cpu = 1 << 24;
 
 // Floating-point operations of a step from which a device has enough to do, and where more members no longer help.
-constexpr double work_of_a_step_cuda = 2e10, work_of_a_step_cpu = 2e8;
+constexpr double work_of_a_step_cuda = 4e10, work_of_a_step_cpu = 2e8;
 constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
 
 // Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
@@ -251,7 +251,9 @@ std::vector<EpochResult> TrainingStack::train_epoch() {
 std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::Tensor& labels) {
   const std::int64_t n = images.size(0),
                      floats = device_.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu,
-                     chunk = std::clamp(floats / (size_ * network_.widest()), std::int64_t{1}, n);
+                     // on the CPU the same for stacks of any usual size, as are the sums then
+      members = device_.is_cuda() ? size_ : std::max(size_, most_members_cpu),
+                     chunk = std::clamp(floats / (members * network_.widest()), std::int64_t{1}, n);
   const auto doubles = at::TensorOptions().dtype(at::kDouble).device(device_);
   const at::Tensor losses = at::zeros({size_}, doubles), wrong = at::zeros({size_}, doubles);
   for (std::int64_t start = 0; start < n; start += chunk) {
