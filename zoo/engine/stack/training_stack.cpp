@@ -249,19 +249,22 @@ std::vector<EpochResult> TrainingStack::train_epoch() {
 }
 
 std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::Tensor& labels) {
-  const std::int64_t n = images.size(0),
+  // on the CPU member by member, so that the rounding does not depend on the stack's size
+  const std::int64_t n = images.size(0), width = device_.is_cuda() ? size_ : 1,
                      floats = device_.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu,
-                     // on the CPU the same for stacks of any usual size, as are the sums then
-      members = device_.is_cuda() ? size_ : std::max(size_, most_members_cpu),
-                     chunk = std::clamp(floats / (members * network_.widest()), std::int64_t{1}, n);
+                     chunk = std::clamp(floats / (width * network_.widest()), std::int64_t{1}, n);
   const auto doubles = at::TensorOptions().dtype(at::kDouble).device(device_);
   const at::Tensor losses = at::zeros({size_}, doubles), wrong = at::zeros({size_}, doubles);
-  for (std::int64_t start = 0; start < n; start += chunk) {
-    const std::int64_t m = std::min(chunk, n - start);
-    const at::Tensor logits = network_.evaluate(arrays_, images.narrow(0, start, m).unsqueeze(0)),
-                     own = labels.narrow(1, start, m).expand({size_, m}).unsqueeze(2);
-    losses.sub_(at::log_softmax(logits, 2, at::kDouble).gather(2, own).sum({1, 2}));
-    wrong.add_(logits.argmax(2).ne(own.squeeze(2)).sum(1));
+  for (std::int64_t k = 0; k < size_; k += width) {
+    const Arrays arrays = {arrays_.trained.narrow(0, k, width), arrays_.buffers.narrow(0, k, width)};
+    const at::Tensor of_members = labels.size(0) == 1 ? labels : labels.narrow(0, k, width);
+    for (std::int64_t start = 0; start < n; start += chunk) {
+      const std::int64_t m = std::min(chunk, n - start);
+      const at::Tensor logits = network_.evaluate(arrays, images.narrow(0, start, m).unsqueeze(0)),
+                       own = of_members.narrow(1, start, m).expand({width, m}).unsqueeze(2);
+      losses.narrow(0, k, width).sub_(at::log_softmax(logits, 2, at::kDouble).gather(2, own).sum({1, 2}));
+      wrong.narrow(0, k, width).add_(logits.argmax(2).ne(own.squeeze(2)).sum(1));
+    }
   }
   const at::Tensor l = losses.cpu(), w = wrong.cpu();
   std::vector<Metrics> result;
