@@ -31,21 +31,6 @@ double seconds_since(Clock::time_point start) {
 
 constexpr unsigned needs_probe = needs_data | needs_labels | needs_gradients | needs_hessian;
 
-// Computes one cell; whatever a measure throws becomes a failed cell.
-MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe* probe) {
-  MeasureCell cell;
-  cell.measure = measure.info.id;
-  cell.revision = measure.info.revision;
-  const Clock::time_point start = Clock::now();
-  try {
-    cell.outcome = measure.compute(snapshot, probe);
-  } catch (const std::exception& e) {
-    cell.outcome = Outcome::failed(e.what());
-  }
-  cell.seconds = seconds_since(start);
-  return cell;
-}
-
 bool is_current(const std::vector<MeasureCell>& cells, const Measure& measure) {
   return std::any_of(cells.begin(), cells.end(), [&](const MeasureCell& c) {
     return c.measure == measure.info.id && c.is_current(measure.info);
