@@ -1,4 +1,4 @@
-// CPU version: units of a segment in parallel, sixteen float64 lanes, then the units in order.
+// CPU version: units of a segment in parallel, 32 float64 sums side by side, then the units in order.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,12 +7,13 @@
 #include "measures/kernels/segment_norms.h"
 #include "measures/numerics/clones.h"
 #include "measures/numerics/parallel_for.h"
+#include "measures/numerics/sum.h"
 
 namespace gapbench::kernels {
 
 namespace {
 
-constexpr int lanes = 16;
+constexpr int lanes = 8, vectors = 4;  // four independent sums hide the latency of an addition
 using Floats = float __attribute__((vector_size(lanes * 4), aligned(4), may_alias));
 using Doubles = double __attribute__((vector_size(lanes * 8)));
 
@@ -25,22 +26,25 @@ double power_sum(const float* a, const float* b, std::int64_t n, double p) {
 
 // squares, absolute and largest of n differences
 GAPBENCH_CLONES void reduce(const float* a, const float* b, std::int64_t n, double* out) {
-  Doubles squares = {}, absolute = {}, largest = {};
+  Doubles squares[vectors] = {}, absolute[vectors] = {}, largest[vectors] = {};
   std::int64_t k = 0;
-  for (; k + lanes <= n; k += lanes) {
-    Doubles d = __builtin_convertvector(*reinterpret_cast<const Floats*>(a + k), Doubles);
-    if (b != nullptr) d -= __builtin_convertvector(*reinterpret_cast<const Floats*>(b + k), Doubles);
-    d = d < 0 ? -d : d;
-    squares += d * d;
-    absolute += d;
-    largest = d > largest ? d : largest;
-  }
+  for (; k + lanes * vectors <= n; k += lanes * vectors)
+    for (int v = 0; v < vectors; ++v) {
+      Doubles d = __builtin_convertvector(*reinterpret_cast<const Floats*>(a + k + v * lanes), Doubles);
+      if (b != nullptr)
+        d -= __builtin_convertvector(*reinterpret_cast<const Floats*>(b + k + v * lanes), Doubles);
+      d = d < 0 ? -d : d;
+      squares[v] += d * d;
+      absolute[v] += d;
+      largest[v] = d > largest[v] ? d : largest[v];
+    }
   double s = 0, t = 0, m = 0;
-  for (int i = 0; i < lanes; ++i) {
-    s += squares[i];
-    t += absolute[i];
-    m = largest[i] > m ? largest[i] : m;
-  }
+  for (int v = 0; v < vectors; ++v)
+    for (int i = 0; i < lanes; ++i) {
+      s += squares[v][i];
+      t += absolute[v][i];
+      m = largest[v][i] > m ? largest[v][i] : m;
+    }
   for (; k < n; ++k) {
     const double d = std::abs(static_cast<double>(a[k]) - (b != nullptr ? static_cast<double>(b[k]) : 0.0));
     s += d * d;
@@ -87,23 +91,30 @@ void segment_norms(const Segment* segments, std::int64_t count, double p, double
   for (std::int64_t s = 0; s < count; ++s) {
     const auto i = static_cast<std::size_t>(s);
     SegmentNorms n;
+    CompensatedSum squares, absolute, groups;  // of units: what a long segment adds to the error of one unit
     double power = 0;
+    bool broken = false;
     for (std::int64_t at = 0; at < plan[i].count; ++at) {
       const SegmentNorms& part = unit[static_cast<std::size_t>(first[i] + at)];
-      n.squares += part.squares;
-      n.absolute += part.absolute;
+      broken = broken || std::isnan(part.absolute);
+      squares.add(part.squares);
+      absolute.add(part.absolute);
       n.largest = std::max(n.largest, part.largest);
       if (flat || plan[i].units_a_row == 1) {
-        n.groups += part.groups;
+        groups.add(part.groups);
       } else {
         power += part.groups;
         if ((at + 1) % plan[i].units_a_row == 0) {
-          n.groups += std::pow(power, q / p);
+          groups.add(std::pow(power, q / p));
           power = 0;
         }
       }
     }
-    if (std::isnan(n.absolute)) {
+    n.squares = squares.value();
+    n.absolute = absolute.value();
+    n.groups = groups.value();
+    if (std::isinf(n.largest)) n.squares = n.absolute = n.groups = n.largest;  // compensation makes NaN of infinity
+    if (broken) {
       const double nan = std::numeric_limits<double>::quiet_NaN();
       n = {nan, nan, nan, nan};
     }

@@ -27,10 +27,11 @@
 namespace gapbench {
 namespace kernels {
 
-/// Largest error of one cosine in the float32 versions: blocks of 256 products are summed one after the other
-/// (error at most 256 u), then length / 256 block sums, and each factor is rounded once; u = 2^-24.
+/// Largest error of one cosine in the float32 CPU version: blocks of 128 products are summed one after the other (error
+/// at most 128 u), then length / 128 block sums, each factor is rounded once, and up to 24 absolute values are summed
+/// before float64 takes them; u = 2^-24.
 inline constexpr double cosine_error(std::int64_t length) {
-  return (static_cast<double>(length < 256 ? length : 256) + static_cast<double>(length) / 256.0 + 6.0) *
+  return (static_cast<double>(length < 128 ? length : 128) + static_cast<double>(length) / 128.0 + 30.0) *
          0x1p-24;
 }
 
@@ -63,9 +64,6 @@ void smoothed_cosine_means(const RowBatches& in, double epsilon, double* out, in
 
 /// Writes one signed sum T per batch to `out` (float64, exact to rounding).
 void signed_cosine_sums(const RowBatches& in, CosineSum* out);
-
-/// Instruction set the CPU version runs with here: "avx512", "avx2" or "generic".
-const char* cpu_variant();
 
 // CUDA, where it was compiled (GAPBENCH_HAVE_CUDA); Torch-free. All pointers but `in` itself are on the
 // device. Enqueues on `stream` (a cudaStream_t) and returns without waiting. Results do not depend on the
