@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "measures/api/outcome.h"
+#include "measures/api/plan.h"
 
 namespace gapbench {
 
@@ -88,7 +89,7 @@ class Snapshot {
         storage_(std::move(storage)) {}
 
   const std::string& model_id() const { return model_id_; }
-  /// Every saved array: weights, biases and (later) batch-norm statistics, in network order.
+  /// Every saved array: weights, biases and batch-norm statistics, in network order.
   const std::vector<Array>& arrays() const { return arrays_; }
   /// Weight layers in network order, input first.
   const std::vector<Layer>& layers() const { return layers_; }
@@ -105,6 +106,9 @@ class Snapshot {
   /// Empty where gapbench did not train the model.
   const std::optional<TrainingRecord>& training() const { return training_; }
   void set_training(TrainingRecord record) { training_ = record; }
+  /// How the arrays form a network; empty where only the arrays are known.
+  const std::optional<Plan>& plan() const { return plan_; }
+  void set_plan(Plan plan) { plan_ = std::move(plan); }
   Memo& memo() const { return memo_; }
   /// By name. The runner fills it before measures run and stores it afterwards.
   std::map<std::string, StoredSearch>& searches() const { return searches_; }
@@ -117,6 +121,7 @@ class Snapshot {
   std::int64_t classes_;
   std::shared_ptr<const void> storage_;
   std::optional<TrainingRecord> training_;
+  std::optional<Plan> plan_;
   mutable Memo memo_;
   mutable std::map<std::string, StoredSearch> searches_;
 };

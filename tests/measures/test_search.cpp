@@ -84,6 +84,7 @@ class LinearProbe final : public Probe {
   }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
+  std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
 
   Snapshot snapshot(const std::string& id) const {
     const std::span<const float> all(parameters);
