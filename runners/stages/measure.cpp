@@ -17,6 +17,7 @@
 #include "runners/stages/zoo.h"
 #include "zoo/engine/model_files.h"
 #include "zoo/engine/network_probe.h"
+#include "zoo/store/safetensors.h"
 #include "zoo/training/training_data.h"
 
 namespace gapbench {
@@ -93,6 +94,17 @@ bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Mea
   return broken;
 }
 
+// A header that promises more than the file holds, or is none, is found without reading the weights: also of a model
+// whose measures are all there, which nothing else would look at again.
+void check_weights(const ModelStore& store, const std::string& id) {
+  for (const char* name : {"init.safetensors", "final.safetensors"}) try {
+      TensorFile::open(store.file(id, name));
+    } catch (const InputError& e) {
+      throw InputError(std::string(e.what()) + "; delete the folder " + store.dir(id).string() +
+                       " and run again to make this model anew");
+    }
+}
+
 // Seconds of one core that the forward passes of the searches and of the probe will take: those of the first model, timed,
 // by each model's arithmetic. Nothing where no model needs a probe.
 double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
@@ -147,6 +159,7 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
     if (!zoo.store().is_trained(m.id) || zoo.store().read_json(m.id, "result.json").at("status") != "ok")
       continue;
     ++summary.total;
+    check_weights(zoo.store(), m.id);
     const std::vector<MeasureCell> cells = read_cells(zoo.store(), m.id);
     const bool complete = std::all_of(measures.begin(), measures.end(),
                                       [&](const Measure* measure) { return is_current(cells, *measure); });
