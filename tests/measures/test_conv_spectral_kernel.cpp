@@ -56,5 +56,47 @@ TEST_CASE("singular values of a circular convolution are those of its dense matr
     for (std::size_t i = 0; i < values.size(); ++i)
       CHECK(std::abs(values[i] - expected[static_cast<Eigen::Index>(i)]) < 1e-12 * expected[0]);
     CHECK(circular_conv_norm_ref(w, c).value == values[0]);
+    const OperatorNorm norm = circular_conv_norm(w, c);
+    CHECK(norm.converged);
+    CHECK(norm.value == Approx(expected[0]).epsilon(1e-7));
   }
+}
+
+TEST_CASE("the norm's bounds and stopping lose nothing, whatever the spectrum and the number of threads") {
+  for (const CircularConv& c : {CircularConv{24, 24, 3, 3, 8, 8, 1}, CircularConv{40, 12, 3, 3, 6, 7, 1},
+                                CircularConv{12, 40, 3, 3, 5, 4, 1}, CircularConv{33, 16, 5, 5, 4, 4, 2}})
+    for (std::uint64_t seed = 0; seed < 6; ++seed) {
+      CAPTURE(c.outputs, c.inputs, seed);
+      std::vector<float> w = random_kernel(c, seed, seed == 1 ? 1e-40 : seed == 2 ? 1e30 : 1);
+      const auto taps = static_cast<std::size_t>(c.kernel_height * c.kernel_width);
+      if (seed >= 3)  // a trained kernel's falling spectrum, larger at the frequency 0 or at another
+        for (std::size_t i = 0; i < w.size(); ++i) {
+          const float sign = seed == 4 && i % taps % 2 == 1 ? -1.0f : 1.0f;
+          w[i] = w[i] / static_cast<float>(1 + i / taps % 7) + (seed < 5 ? 0.3f * sign : 0.0f);
+        }
+      const OperatorNorm norm = circular_conv_norm(w, c);
+      CHECK(norm.converged);
+      CHECK(norm.residual <= 2e-7);
+      CHECK(norm.value / circular_conv_norm_ref(w, c).value == Approx(1).epsilon(1e-7));
+      for (const int threads : {2, 5}) CHECK(circular_conv_norm(w, c, threads).value == norm.value);
+    }
+}
+
+TEST_CASE("circular norms of special kernels") {
+  const CircularConv c{16, 12, 3, 3, 6, 6, 1};
+  CHECK(circular_conv_norm({}, {0, 12, 3, 3, 6, 6, 1}).value == 0);
+  std::vector<float> w(16 * 12 * 9, 0.0f);
+  CHECK(circular_conv_norm(w, c).value == 0);
+  CHECK(circular_conv_norm(w, c).converged);
+  w[4] = -3;  // one tap of one pair of channels: every block has the one singular value 3
+  CHECK(circular_conv_norm(w, c).value == Approx(3).epsilon(1e-7));
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    w[100] = bad;
+    CHECK_FALSE(circular_conv_norm(w, c).converged);
+    CHECK_FALSE(circular_conv_norm_ref(w, c).converged);
+  }
+  // the identity on 12 channels: all singular values equal
+  std::vector<float> identity(12 * 12 * 9, 0.0f);
+  for (std::size_t i = 0; i < 12; ++i) identity[(i * 12 + i) * 9 + 4] = 2;
+  CHECK(circular_conv_norm(identity, {12, 12, 3, 3, 6, 6, 1}).value == Approx(2).epsilon(1e-7));
 }
