@@ -17,9 +17,11 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def run(command):
+def run(command, may_be_empty=False):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=env)
+    if may_be_empty and "Failed to match any benchmarks" in done.stderr:
+        return {"benchmarks": []}
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
     return json.loads(done.stdout)
@@ -58,7 +60,9 @@ def measure(programs, peers, repetitions, min_time, min_time_flag):
                     continue
                 entry = rows.setdefault(name, {}).setdefault(who, {"seconds": []})
                 entry["seconds"].append(b["real_time"] * unit[b["time_unit"]])
-                entry.update({k: b[k] for k in ("flops", "pairs", "items", "value", "bytes_per_second") if k in b})
+                entry.update({k: b[k] for k in ("flops", "pairs", "items", "value", "bytes_per_second", "of_fma", "of_sgemm", "of_copy") if k in b})
+                clock = b["real_time" if b["name"].endswith("/manual_time") else "cpu_time"] * unit[b["time_unit"]]
+                entry.update({f"{k}_each": b[rate] * clock for k, rate in (("flops", "flops"), ("bytes", "bytes_per_second")) if rate in b})
         for peer in peers:
             document = run([sys.executable, peer, min_time])
             described.update(document["peers"])
@@ -72,20 +76,24 @@ def measure(programs, peers, repetitions, min_time, min_time_flag):
 def check_values(rows):
     """The programs and their peers computed the same thing: float32 sums agree to 1e-5, taus to 1e-12."""
     for name, entries in rows.items():
-        values = {who: e["value"] for who, e in entries.items() if "value" in e}
-        if not values:
+        values = {who: e["value"] for who, e in entries.items() if e.get("value") is not None}
+        if not values or set(values) == {"cuda"}:  # scripts/gpu-check runs sizes of its own
             continue
         if len(values) < 2:
             sys.exit(f"{name}: only {list(values)} computed it, there is no peer to compare it with")
         limit = 1e-12 if "kendall" in name or "resample" in name else 1e-5
+        best = next(values[who] for who in ("ref", "scipy", "numpy", "torch") if who in values)
         for who, value in values.items():
-            best = values.get("ref", values.get("scipy"))
             if abs(value - best) > limit * abs(best):
                 sys.exit(f"{name}: {who} computed {value}, expected {best}")
 
 
 def median(entry):
     return statistics.median(entry["seconds"])
+
+
+def best(entry):
+    return min(entry["seconds"])
 
 
 def duration(seconds):
@@ -115,15 +123,16 @@ def rate(entry, amount):
 
 def markdown(document):
     rows, machine = document["rows"], document["machine"]
-    sgemm = next((e["gapbench"] for n, e in rows.items() if n.startswith("peak_sgemm")), None)
-    copy = rows["peak_copy"]["gapbench"]
-    sgemm_rate = 2 * 1024.0**3 / median(sgemm) if sgemm else None
-    copy_rate = 2 * 2.0**26 / median(copy)
+    peak = {what: next((e["gapbench"] for n, e in rows.items() if n.split("/")[0] == "peak_" + what), None)
+            for what in ("fma", "sgemm", "copy")}
+    fma, sgemm = (2 * 100000 * 12 * 16 / best(peak["fma"]), 2 * 1024.0**3 / best(peak["sgemm"]) if peak["sgemm"] else None)
+    copy = 2 * 2.0**26 / best(peak["copy"])
     typical, worst = spread(rows)
     lines = [
         "# Benchmarks", "",
         "Made by `bench/run.py`; do not edit by hand. To make it again:", "",
-        "```sh", "cmake --preset release && cmake --build --preset release --target bench_kendall bench_weight_correlation", document["command"], "```", "",
+        "```sh", "cmake --preset release && cmake --build --preset release --target bench_kendall bench_kernels", document["command"], "```", "",
+        "`bench/compare.py OLD/bin NEW/bin` compares two builds; `scripts/gpu-check` builds and runs what needs a GPU.", "",
         f"Machine: {machine['cpu']}, {machine['cores']} cores visible, {machine['system']}; compiler {machine['compiler']}, `{machine['flags']}`; "
         f"kernels run as `{machine['cpu_variant']}`; revision {machine['revision']}. Everything on one thread.", "",
         f"Medians of {document['repetitions']} interleaved repetitions: programs and peers take turns. The load average was {machine['load'][0]:.1f} at the start and "
@@ -131,27 +140,33 @@ def markdown(document):
         f"The slowest repetition took {typical:.2f} times the fastest for the typical row, {worst:.2f} times for the worst.", "",
         "Peers: " + "; ".join(f"*{k}* is {v}" for k, v in sorted(document["peers"].items())) + ". Programs and peers are checked to compute the same values.", "",
         "## What the machine attains", "",
-        *([f"SGEMM of LibTorch's BLAS, 1024 x 1024 x 1024: {sgemm_rate / 1e9:.1f} GFLOP/s. "] if sgemm else []),
-        f"Copy of 64 MiB, read and write counted: {copy_rate / 1e9:.1f} GB/s.", ""]
+        f"Best of the repetitions, one thread. Float32 multiply-adds in registers: {fma / 1e9:.1f} GFLOP/s. "
+        + (f"SGEMM of LibTorch's BLAS, 1024 x 1024 x 1024: {sgemm / 1e9:.1f} GFLOP/s. " if sgemm else "")
+        + f"Copy of 64 MiB, read and write counted: {copy / 1e9:.1f} GB/s.", ""]
 
-    def correlation(title, prefix, names, flops_and_pairs):
+    def kernel(title, prefixes, note):
         out = []
         for name in rows:
-            if not name.startswith(prefix + "/") or "cpu" not in rows[name]:
+            if not name.startswith(prefixes) or "cpu" not in rows[name]:
                 continue
-            e, size = rows[name], parameters(name)
-            flops, pairs = flops_and_pairs(*map(int, size))  # over wall time, as all else on this page
-            speed = rate(e["cpu"], flops)
-            out.append([" x ".join(size), duration(median(e["cpu"])), f"{speed / 1e9:.1f}",
-                        f"{100 * speed / sgemm_rate:.0f} %" if sgemm else "", f"{rate(e['cpu'], pairs) / 1e6:.4g}",
-                        *[f"{duration(median(e[who]))} ({median(e[who]) / median(e['cpu']):.1f}x)" for who in ("ref", "torch", "numpy")]])
-        return ["## " + title, "", *table([names, "CPU", "GFLOP/s", "of SGEMM", "M pairs/s", "reference", "torch", "numpy"], out), ""]
+            e = rows[name]
+            entry = e["cpu"]
+            fastest = best(entry)  # the share is of what was attained at best, as the peaks are
+            # Google Benchmark's rates are of processor time; the amounts behind them are kept per iteration
+            flops, moved = entry.get("flops_each"), entry.get("bytes_each")
+            share = (f"{100 * flops / fastest / fma:.0f} %" + (f" ({100 * flops / fastest / sgemm:.0f} %)" if sgemm else "") if flops
+                     else f"{100 * moved / fastest / copy:.0f} %" if moved else "")
+            out.append([" ".join(name.split("/")), duration(median(entry)), f"{flops / median(entry) / 1e9:.1f}" if flops else "",
+                        f"{moved / median(entry) / 1e9:.1f}" if moved else "", share,
+                        *[f"{duration(median(e[who]))} ({median(e[who]) / median(entry):.1f}x)" if who in e else "" for who in ("ref", "torch", "numpy")]])
+        return ["## " + title, "", *table(["size", "CPU", "GFLOP/s", "GB/s", "share of peak", "reference", "torch", "numpy"], out), "", note, ""]
 
-    lines += correlation("Weight correlation, dense", "dense", "rows x length", lambda n, k: (n * (n - 1) * k, n * (n - 1) / 2))
-    lines += ["A share above 100 % is possible: the SGEMM need not use the widest vectors of this CPU. The kernel counts only the pairs above the "
-              "diagonal as work.", ""]
-    lines += correlation("Weight correlation, 3x3 convolution by input channel", "conv3x3", "outputs x inputs", lambda o, i: (i * o * (o - 1) * 9, i * o * (o - 1) / 2))
-    lines += ["In brackets: how many times the CPU version's time.", ""]
+    lines += kernel("Weight correlation", ("dense/", "conv3x3/"),
+                    "Share of the multiply-adds above, in brackets of the SGEMM, which need not use the widest vectors of this CPU. Only pairs above the "
+                    "diagonal count as work. In the last columns: how many times the CPU version's time.")
+    lines += kernel("Kernels that read once", ("distance/", "logits/", "tenth/", "perturb/"), "Share of the copy. *distance*: squared distance of sixteen layers to "
+                    "their initial weights, in float64 as the numpy peer's sums; *logits*: margins, accuracy and cross-entropy; *tenth*: the tenth percentile by selection; "
+                    "*perturb*: weights plus Gaussian noise, Philox in all three.")
     kendall = []
     for name in rows:
         if name.startswith(("kendall_tau", "resample")):

@@ -16,7 +16,7 @@ def hashed_values(n, multiplier=2654435761):
 
 
 def once(min_seconds, call):
-    """Seconds per call over at least min_seconds after one warm-up call, and the last result."""
+    """Seconds per call over at least min_seconds after one warm-up call, and the last result; None where calls differ."""
     call()
     calls, start = 0, time.perf_counter()
     while True:
@@ -24,7 +24,7 @@ def once(min_seconds, call):
         calls += 1
         spent = time.perf_counter() - start
         if spent >= min_seconds:
-            return spent / calls, float(result)
+            return spent / calls, None if result is None else float(result)
 
 
 def main(peers, cases):

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "measures/kernels/segment_norms.h"
 #include "measures/numerics/philox.h"
-#include "measures/numerics/sum.h"
 
 namespace gapbench::kernels {
 
@@ -64,12 +64,10 @@ OperatorNorm lanczos(std::int64_t n, const Apply& apply, const Adjoint& adjoint)
 }  // namespace
 
 double squared_distance(std::span<const float> a, std::span<const float> b) {
-  CompensatedSum sum;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double d = static_cast<double>(a[i]) - (b.empty() ? 0.0 : static_cast<double>(b[i]));
-    sum.add(d * d);
-  }
-  return sum.value();
+  const Segment segment{a.data(), b.empty() ? nullptr : b.data(), 1, static_cast<std::int64_t>(a.size())};
+  SegmentNorms norms;
+  segment_norms(&segment, 1, 2, 2, &norms);
+  return norms.squares;
 }
 
 OperatorNorm dense_operator_norm(std::span<const float> w, std::int64_t outputs, std::int64_t inputs) {

@@ -1,14 +1,16 @@
-// CPU version. Rows are packed once into k-major panels (normalised for the plain form), then tiles of
-// products above the diagonal are formed and folded at once. Blocks of 256 steps by 512 columns keep one
-// operand in the level-2 cache.
+// CPU version. Rows are packed once into k-major panels (normalised for the plain form), which serve as either factor; tiles
+// of products above the diagonal are formed and folded at once. A panel's block of steps stays in the level-1 cache while the
+// rows pass by, a block of rows and of columns in the level-2 cache.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
-#include <thread>
+#include <memory>
 #include <vector>
 
 #include "measures/kernels/weight_correlation.h"
+#include "measures/numerics/clones.h"
+#include "measures/numerics/instruction_set.h"
+#include "measures/numerics/parallel_for.h"
 
 namespace gapbench::kernels {
 
@@ -17,8 +19,8 @@ namespace {
 struct Variant {
   int mr, nr;
   void (*tile)(const float* a, const float* b, std::int64_t depth, bool fresh, float* out);
-  double (*absolute_tile_sum)(const float* a, const float* b, std::int64_t depth);
-  double (*absolute_sum)(const float* values);
+  double (*absolute_sum)(const float* a, const float* b, std::int64_t depth, std::int64_t count, std::int64_t b_stride,
+                         const float* tiles, std::int64_t below);
   double (*smoothed_sum)(const float* values, const float* row_norm, const float* column_norm, float epsilon);
 };
 
@@ -36,8 +38,8 @@ namespace avx2 {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 #define VECTOR 8
-#define MR 6
-#define NV 2
+#define MR 4
+#define NV 3
 #include "measures/kernels/weight_correlation_tile.inc"
 #pragma GCC pop_options
 }  // namespace avx2
@@ -49,74 +51,91 @@ namespace generic {
 #include "measures/kernels/weight_correlation_tile.inc"
 }  // namespace generic
 
-const Variant& best_variant() {
+const Variant& variant_in_use() {
+  switch (instruction_set()) {
 #if defined(__x86_64__)
-  static const Variant& chosen = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                                         __builtin_cpu_supports("avx512dq")
-                                     ? avx512::variant
-                                 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-                                     ? avx2::variant
-                                     : generic::variant;
-  return chosen;
-#else
-  return generic::variant;
+    case InstructionSet::avx512:
+      return avx512::variant;
+    case InstructionSet::avx2:
+      return avx2::variant;
 #endif
+    default:
+      return generic::variant;
+  }
 }
 
-constexpr std::int64_t depth_block = 256, column_block = 512, row_block = 128;
+constexpr std::int64_t depth_block = 128, column_block = 480, row_block = 192;
 constexpr int largest_tile = 8 * 48;
 
 std::int64_t panels(std::int64_t n, std::int64_t width) {
   return (n + width - 1) / width;
 }
 
-// The rows of one matrix as panels of `width` rows: panel p, depth block d, step k, row r is at
-// ((p * blocks + d) * depth_block + k) * width + r with the last depth block short; missing rows are zero.
+// The rows of one matrix as panels of nr rows: step k of row i is at ((i / nr) * length + k) * nr + i % nr; missing rows are
+// zero.
 struct Packed {
-  std::int64_t width, length;
-  std::vector<float> values;
-  const float* at(std::int64_t panel, std::int64_t k0) const {
-    return values.data() + (panel * length + k0) * width;
+  std::int64_t nr = 0, length = 0;
+  std::unique_ptr<float[]> values;
+  std::size_t capacity = 0;
+  void resize(std::int64_t rows, std::int64_t nr_, std::int64_t length_) {
+    nr = nr_;
+    length = length_;
+    const auto size = static_cast<std::size_t>(panels(rows, nr) * nr * length);
+    if (size <= capacity) return;
+    values.reset(new float[size]);  // not set: a large one is written by the threads that pack
+    capacity = size;
+  }
+  const float* at(std::int64_t row, std::int64_t step) const {
+    return values.get() + (row / nr * length + step) * nr + row % nr;
   }
 };
 
-void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t width,
+void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t nr, int threads,
           Packed& out) {
-  out.width = width;
-  out.length = in.length;
-  out.values.resize(static_cast<std::size_t>(panels(in.rows, width) * width * in.length));
-  for (std::int64_t p = 0; p < panels(in.rows, width); ++p) {
-    float* panel = out.values.data() + p * width * in.length;
-    for (std::int64_t r = 0; r < width; ++r) {
-      const std::int64_t i = p * width + r;
-      if (i < in.rows) {
-        const float* row = base + i * in.row_stride;
+  constexpr std::int64_t steps = 64;  // of a panel: what is written stays in the level-1 cache until it is whole
+  out.resize(in.rows, nr, in.length);
+  parallel_for(panels(in.rows, nr), threads, [&](std::int64_t p, int) {
+    float* const panel = out.values.get() + p * nr * in.length;
+    for (std::int64_t k0 = 0; k0 < in.length; k0 += steps)
+      for (std::int64_t r = 0; r < nr; ++r) {
+        const std::int64_t i = p * nr + r, end = std::min(k0 + steps, in.length);
+        if (i >= in.rows) {
+          for (std::int64_t k = k0; k < end; ++k) panel[k * nr + r] = 0.0f;
+          continue;
+        }
+        const float* const row = base + i * in.row_stride;
         const double s = scale[static_cast<std::size_t>(i)];
-        for (std::int64_t k = 0; k < in.length; ++k)
-          panel[k * width + r] = static_cast<float>(static_cast<double>(row[k]) * s);
-      } else {
-        for (std::int64_t k = 0; k < in.length; ++k) panel[k * width + r] = 0.0f;
+        for (std::int64_t k = k0; k < end; ++k)
+          panel[k * nr + r] = static_cast<float>(static_cast<double>(row[k]) * s);
       }
-    }
-  }
+  });
 }
 
-std::vector<double> row_norms(const RowBatches& in, const float* base) {
+GAPBENCH_CLONES double sum_of_squares(const float* w, std::int64_t n) {
+  constexpr int lanes = 16;
+  double part[lanes] = {}, sum = 0;
+  std::int64_t k = 0;
+  for (; k + lanes <= n; k += lanes)
+    for (int i = 0; i < lanes; ++i) part[i] += static_cast<double>(w[k + i]) * static_cast<double>(w[k + i]);
+  for (; k < n; ++k) sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
+  if (n >= lanes)
+    for (const double p : part) sum += p;
+  return sum;
+}
+
+std::vector<double> row_norms(const RowBatches& in, const float* base, int threads) {
+  constexpr std::int64_t block = 64;
   std::vector<double> norms(static_cast<std::size_t>(in.rows));
-  for (std::int64_t i = 0; i < in.rows; ++i) {
-    const float* row = base + i * in.row_stride;
-    double sum = 0;
-    for (std::int64_t k = 0; k < in.length; ++k)
-      sum += static_cast<double>(row[k]) * static_cast<double>(row[k]);
-    norms[static_cast<std::size_t>(i)] = std::sqrt(sum);
-  }
+  parallel_for(panels(in.rows, block), threads, [&](std::int64_t b, int) {
+    for (std::int64_t i = b * block; i < std::min(in.rows, (b + 1) * block); ++i)
+      norms[static_cast<std::size_t>(i)] = std::sqrt(sum_of_squares(base + i * in.row_stride, in.length));
+  });
   return norms;
 }
 
 // Scratch of one thread.
 struct Workspace {
-  Packed a, b;
-  std::vector<float> tiles;
+  Packed packed;
   std::vector<float> norm;  // padded to whole tiles, for the smoothed form
 };
 
@@ -125,8 +144,8 @@ struct Workspace {
 // float64.
 template <class Whole, class One>
 double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0, std::int64_t i1,
-                 bool fused, std::vector<float>& tiles, const Whole& whole, const One& one) {
-  const std::int64_t length = w.a.length;
+                 std::vector<float>& tiles, const Whole& whole, const One& one) {
+  const std::int64_t length = w.packed.length;
   const std::int64_t columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
   const int tile_size = v.mr * v.nr;
   double sum = 0;
@@ -141,26 +160,12 @@ double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::i
   };
   for (std::int64_t j0 = i0 / v.nr * v.nr; j0 < rows; j0 += columns_a_block) {
     const std::int64_t j1 = std::min(j0 + columns_a_block, panels(rows, v.nr) * v.nr);
-    if (fused) {
-      float values[largest_tile];
-      for (std::int64_t i = i0; i < i1; i += v.mr)
-        for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr) {
-          const float *a = w.a.at(i / v.mr, 0), *b = w.b.at(j / v.nr, 0);
-          if (i + v.mr <= j) {
-            sum += v.absolute_tile_sum(a, b, length);
-          } else {
-            v.tile(a, b, length, true, values);
-            sum += fold_tile(values, i, j);
-          }
-        }
-      continue;
-    }
     const std::int64_t across = (j1 - j0) / v.nr;
     tiles.resize(static_cast<std::size_t>(panels(i1 - i0, v.mr) * across * tile_size));
     for (std::int64_t k0 = 0; k0 < std::max<std::int64_t>(length, 1); k0 += depth_block)
       for (std::int64_t i = i0; i < i1; i += v.mr)
         for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
-          v.tile(w.a.at(i / v.mr, k0), w.b.at(j / v.nr, k0), std::min(depth_block, length - k0), k0 == 0,
+          v.tile(w.packed.at(i, k0), w.packed.at(j, k0), std::min(depth_block, length - k0), k0 == 0,
                  tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size);
     for (std::int64_t i = i0; i < i1; i += v.mr)
       for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
@@ -169,29 +174,42 @@ double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::i
   return sum;
 }
 
-// Runs task(index, thread) for every index; which thread takes which does not matter to the caller.
-template <class Task>
-void parallel_for(std::int64_t count, int threads, const Task& task) {
-  std::atomic<std::int64_t> next{0};
-  const auto work = [&](int t) {
-    for (std::int64_t i = next++; i < count; i = next++) task(i, t);
-  };
-  std::vector<std::thread> pool;
-  const int used = static_cast<int>(std::min<std::int64_t>(std::max(threads, 1), count));
-  for (int t = 1; t < used; ++t) pool.emplace_back(work, t);
-  if (count > 0) work(0);
-  for (std::thread& t : pool) t.join();
-}
-
 // Row blocks are whole panels, so that no tile is shared between two of them.
 std::int64_t rows_a_block(const Variant& v) {
   return std::max<std::int64_t>(1, row_block / v.mr) * v.mr;
 }
 
+// Sum of the absolute products of rows [i0, i1) with the rows behind each of them. The last block of steps is folded as it is
+// formed; missing rows are zero.
+double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0, std::int64_t i1,
+                     std::vector<float>& tiles) {
+  const std::int64_t length = w.packed.length, columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
+  const std::int64_t tile_size = v.mr * v.nr, last = length > 0 ? (length - 1) / depth_block * depth_block : 0;
+  double sum = 0;
+  for (std::int64_t j0 = i0 / v.nr * v.nr; j0 < rows; j0 += columns_a_block) {
+    const std::int64_t j1 = std::min(j0 + columns_a_block, panels(rows, v.nr) * v.nr), across = (j1 - j0) / v.nr;
+    if (last > 0) tiles.resize(static_cast<std::size_t>(panels(i1 - i0, v.mr) * across * tile_size));
+    const auto tile = [&](std::int64_t i, std::int64_t j) {
+      return tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size;
+    };
+    for (std::int64_t k = 0; k < last; k += depth_block)
+      for (std::int64_t j = j0; j < j1; j += v.nr)
+        for (std::int64_t i = i0; i < std::min(i1, j + v.nr); i += v.mr)
+          v.tile(w.packed.at(i, k), w.packed.at(j, k), depth_block, k == 0, tile(i, j));
+    for (std::int64_t i = i0; i < i1; i += v.mr) {
+      const std::int64_t j = std::max(j0, i / v.nr * v.nr);
+      if (j < j1)
+        sum += v.absolute_sum(w.packed.at(i, last), w.packed.at(j, last), length - last, (j1 - j) / v.nr,
+                              length * v.nr, last > 0 ? tile(i, j) : nullptr, i - j);
+    }
+  }
+  return sum;
+}
+
 CosineSum plain(const RowBatches& in, std::int64_t batch, Workspace& w, int threads) {
-  const Variant& v = best_variant();
+  const Variant& v = variant_in_use();
   const float* base = in.data + batch * in.batch_stride;
-  std::vector<double> scale = row_norms(in, base);
+  std::vector<double> scale = row_norms(in, base, threads);
   CosineSum result;
   std::int64_t rows = 0;
   bool finite = true;
@@ -208,29 +226,23 @@ CosineSum plain(const RowBatches& in, std::int64_t batch, Workspace& w, int thre
     result.sum = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
-  pack(in, base, scale, v.mr, w.a);
-  pack(in, base, scale, v.nr, w.b);
+  pack(in, base, scale, v.nr, threads, w.packed);
   const std::int64_t block = rows_a_block(v), blocks = panels(in.rows, block);
   std::vector<double> partial(static_cast<std::size_t>(blocks));
   std::vector<std::vector<float>> tiles(static_cast<std::size_t>(std::max(threads, 1)));
-  const auto whole = [&v](const float* values, std::int64_t, std::int64_t) { return v.absolute_sum(values); };
-  const auto one = [](float product, std::int64_t, std::int64_t) {
-    return std::abs(static_cast<double>(product));
-  };
   parallel_for(blocks, threads, [&](std::int64_t k, int t) {
     partial[static_cast<std::size_t>(k)] =
-        fold_rows(v, w, in.rows, k * block, std::min((k + 1) * block, in.rows), in.length <= depth_block,
-                  tiles[static_cast<std::size_t>(t)], whole, one);
+        absolute_rows(v, w, in.rows, k * block, std::min((k + 1) * block, in.rows), tiles[static_cast<std::size_t>(t)]);
   });
   for (const double p : partial) result.sum += p;
   return result;
 }
 
 double smoothed(const RowBatches& in, std::int64_t batch, double epsilon, Workspace& w, int threads) {
-  const Variant& v = best_variant();
+  const Variant& v = variant_in_use();
   const float* base = in.data + batch * in.batch_stride;
   if (in.rows == 0) return 0;
-  const std::vector<double> norms = row_norms(in, base);
+  const std::vector<double> norms = row_norms(in, base, threads);
   const double largest = *std::max_element(norms.begin(), norms.end());
   for (const double n : norms)
     if (!std::isfinite(n)) return std::numeric_limits<double>::quiet_NaN();
@@ -243,8 +255,7 @@ double smoothed(const RowBatches& in, std::int64_t batch, double epsilon, Worksp
     return mean;
   }
   const std::vector<double> unscaled(norms.size(), 1.0);
-  pack(in, base, unscaled, v.mr, w.a);
-  pack(in, base, unscaled, v.nr, w.b);
+  pack(in, base, unscaled, v.nr, threads, w.packed);
   w.norm.assign(
       static_cast<std::size_t>(std::max(panels(in.rows, v.nr) * v.nr, panels(in.rows, v.mr) * v.mr)), 0.0f);
   for (std::size_t i = 0; i < norms.size(); ++i) w.norm[i] = static_cast<float>(norms[i]);
@@ -267,7 +278,7 @@ double smoothed(const RowBatches& in, std::int64_t batch, double epsilon, Worksp
   std::vector<std::vector<float>> tiles(static_cast<std::size_t>(std::max(threads, 1)));
   parallel_for(blocks, threads, [&](std::int64_t k, int t) {
     partial[static_cast<std::size_t>(k)] =
-        fold_rows(v, w, in.rows, k * block, std::min((k + 1) * block, in.rows), false,
+        fold_rows(v, w, in.rows, k * block, std::min((k + 1) * block, in.rows),
                   tiles[static_cast<std::size_t>(t)], whole, one);
   });
   double sum = 0;
@@ -291,11 +302,6 @@ void over_batches(const RowBatches& in, int threads, const Compute& compute) {
 
 }  // namespace
 
-const char* cpu_variant() {
-  const int nr = best_variant().nr;
-  return nr == 48 ? "avx512" : nr == 16 ? "avx2" : "generic";
-}
-
 void absolute_cosine_sums(const RowBatches& in, CosineSum* out, int threads) {
   over_batches(in, threads,
                [&](std::int64_t b, Workspace& w, int inner) { out[b] = plain(in, b, w, inner); });
@@ -310,7 +316,7 @@ void signed_cosine_sums(const RowBatches& in, CosineSum* out) {
   std::vector<double> mean(static_cast<std::size_t>(in.length));
   for (std::int64_t b = 0; b < in.batches; ++b) {
     const float* base = in.data + b * in.batch_stride;
-    const std::vector<double> norms = row_norms(in, base);
+    const std::vector<double> norms = row_norms(in, base, 1);
     std::fill(mean.begin(), mean.end(), 0.0);
     CosineSum result;
     std::int64_t rows = 0;

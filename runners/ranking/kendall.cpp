@@ -59,7 +59,7 @@ class KeySort {
     const std::uint64_t least = *low;
     const int dropped = std::max(0, static_cast<int>(std::bit_width(*high - least)) - 32);
     for (std::size_t i = 0; i < keys_.size(); ++i) items_[i] = (keys_[i] - least) >> dropped << 32 | i;
-    if (items_.size() < 200) {
+    if (items_.size() < 40) {
       std::sort(items_.begin(), items_.end());
     } else if (items_.size() < 10000) {
       radix_sort<8>();

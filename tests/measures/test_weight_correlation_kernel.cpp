@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "measures/kernels/weight_correlation.h"
+#include "measures/numerics/instruction_set.h"
 #include "measures/numerics/philox.h"
 #include "tests/support/catch.h"
 
@@ -59,12 +60,17 @@ void compare(const RowBatches& in) {
 }  // namespace
 
 TEST_CASE("CPU agrees with the reference over sizes") {
-  INFO("variant " << cpu_variant());
+  const InstructionSet widest = widest_instruction_set();
+  const InstructionSet set = GENERATE(InstructionSet::generic, InstructionSet::avx2, InstructionSet::avx512);
+  if (set > widest) return;
+  INFO(to_string(set));
+  use_instruction_set(set);
   for (const std::int64_t rows : {0, 1, 2, 7, 31, 32, 33, 49, 130, 300})
     for (const std::int64_t length : {0, 1, 9, 31, 33, 255, 257, 784}) {
       const auto values = random_values(rows * length, 1000 * static_cast<std::uint64_t>(rows) + static_cast<std::uint64_t>(length));
       compare({values.data(), 1, rows, length, length, 0});
     }
+  use_instruction_set(widest);
 }
 
 TEST_CASE("CPU agrees with the reference on large shapes") {

@@ -1,16 +1,14 @@
-// Which vector registers the kernels of the fast network use: the widest the machine has. std only.
+// The instruction set of the kernels of the fast network: that of all hand-written kernels.
 #pragma once
+
+#include "measures/numerics/instruction_set.h"
 
 namespace gapbench::fast {
 
-enum class InstructionSet { generic, avx2, avx512 };
-
-InstructionSet widest_instruction_set();
-/// What the kernels run on: the widest, unless a test asked for a narrower one.
-InstructionSet instruction_set();
-/// For tests, while no other thread computes.
-void use_instruction_set(InstructionSet set);
-/// "generic", "avx2", "avx512".
-const char* to_string(InstructionSet set);
+using gapbench::instruction_set;
+using gapbench::InstructionSet;
+using gapbench::to_string;
+using gapbench::use_instruction_set;
+using gapbench::widest_instruction_set;
 
 }  // namespace gapbench::fast
