@@ -4,7 +4,7 @@
 #include "page_css.embedded.h"
 #include "page_html.embedded.h"
 #include "page_js.embedded.h"
-#include "reports/text.h"
+#include "reports/report.h"
 
 namespace gapbench::reports {
 
@@ -43,15 +43,6 @@ std::string escape_json(const Document& value) {
 
 std::string render_html(const Document& ranking) {
   check(ranking);
-  Document sentences = {{"population", population_sentence(ranking)},
-                        {"evidence", Document::array()},
-                        {"comparisons", Document::array()},
-                        {"noise_ceiling", Document::array()}};
-  for (std::size_t g = 0; g < ranking["gaps"].size(); ++g) {
-    sentences["evidence"].push_back(evidence(ranking, g));
-    sentences["comparisons"].push_back(comparisons(ranking, g));
-    sentences["noise_ceiling"].push_back(noise_ceiling_sentence(ranking, g));
-  }
   const std::string_view page = embedded::page_html();
   std::string out;
   for (std::size_t at = 0;;) {
@@ -66,8 +57,6 @@ std::string render_html(const Document& ranking) {
       out += embedded::page_css();
     else if (name == "document")
       out += escape_json(ranking);
-    else if (name == "sentences")
-      out += escape_json(sentences);
     else if (name == "chart")
       out += embedded::chart_js();
     else if (name == "script")

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "reports/text.h"
 
@@ -111,6 +112,45 @@ std::vector<std::string> protocol_cells(const Document& measure, std::size_t gap
   return row;
 }
 
+// The terminal's form: "0.412 [0.300, 0.520] *", one column a statistic.
+std::vector<std::string> narrow_headings() {
+  std::vector<std::string> h = {"measure"};
+  for (const Column& c : protocol_columns()) h.emplace_back(c.heading);
+  return h;
+}
+
+std::vector<std::vector<std::string>> narrow_rows(const std::vector<std::vector<std::string>>& wide) {
+  std::vector<std::vector<std::string>> all;
+  for (const auto& row : wide) {
+    all.push_back({row[0]});
+    for (std::size_t c = 1; c < row.size(); c += 2) {
+      const bool star = row[c].size() > 2 && row[c].compare(row[c].size() - 2, 2, " *") == 0;
+      all.back().push_back(row[c] + (star || row[c] == "-" ? "" : "  "));  // stars in a column of their own
+    }
+  }
+  return all;
+}
+
+// The widest null band of any measure, for each statistic: it differs little between measures.
+std::string null_bands(const Document& ranking, std::size_t gap) {
+  std::vector<std::string> bands;
+  for (const Column& c : protocol_columns()) {
+    std::optional<std::pair<double, double>> widest;
+    for (const Document& m : ranking["measures"]) {
+      const Document& all = m["results"][gap]["statistics"];
+      const auto it = all.find(c.id);
+      if (it == all.end() || (*it)["null"].is_null()) continue;
+      const double low = (*it)["null"]["low"], high = (*it)["null"]["high"];
+      widest = widest ? std::pair(std::min(widest->first, low), std::max(widest->second, high))
+                      : std::pair(low, high);
+    }
+    if (widest)
+      bands.push_back(
+          fmt::format("{} [{}, {}]", c.heading, fixed(widest->first, 3), fixed(widest->second, 3)));
+  }
+  return fmt::format("{}", fmt::join(bands, ", "));
+}
+
 // Why statistics are missing: each reason once, after the statistics it stops.
 std::vector<std::string> missing_reasons(const Document& ranking, std::size_t gap) {
   std::vector<std::pair<std::string, std::vector<std::string>>> reasons;  // reason, headings
@@ -216,25 +256,78 @@ void markdown_table(const std::vector<std::string>& heads, const std::vector<std
   }
 }
 
+constexpr std::size_t terminal_width = 120;
+
+// Columns side by side as far as the terminal is wide; the others follow below, after the first `keys` columns again.
 void aligned_table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& body,
-                   const std::vector<std::size_t>& texts, std::string& out) {
+                   const std::vector<std::size_t>& texts, std::size_t keys, std::string& out) {
   std::vector<std::size_t> width;
   for (std::size_t c = 0; c < heads.size(); ++c) {
     width.push_back(heads[c].size());
     for (const auto& row : body) width[c] = std::max(width[c], display_width(row[c]));
   }
+  std::vector<std::size_t> shown;
   const auto line = [&](const std::vector<std::string>& row) {
     std::string text;
-    for (std::size_t c = 0; c < row.size(); ++c) {
+    for (const std::size_t c : shown) {
       const std::string padding(width[c] - display_width(row[c]), ' ');
       const bool left = std::find(texts.begin(), texts.end(), c) != texts.end();
-      text += (c > 0 ? "  " : "") + (left ? row[c] + padding : padding + row[c]);
+      text += (text.empty() ? "" : "  ") + (left ? row[c] + padding : padding + row[c]);
     }
     text.erase(text.find_last_not_of(' ') + 1);
     return text + "\n";
   };
-  out += line(heads);
-  for (const auto& row : body) out += line(row);
+  for (std::size_t next = keys; next < heads.size();) {
+    std::size_t total = 0;
+    shown.clear();
+    for (std::size_t c = 0; c < keys; ++c) {
+      shown.push_back(c);
+      total += width[c] + 2;
+    }
+    do {
+      shown.push_back(next);
+      total += width[next++] + 2;
+    } while (next < heads.size() && total + width[next] <= terminal_width);
+    out += line(heads);
+    for (const auto& row : body) out += line(row);
+    if (next < heads.size()) out += "\n";
+  }
+}
+
+// Lines of words no wider than the terminal; the second and later ones are indented.
+std::string wrapped(const std::string& text, const std::string& first = "", const std::string& indent = "") {
+  std::string out = first, word;
+  std::size_t at = display_width(first);
+  bool fresh = true;
+  const auto flush = [&] {
+    if (word.empty()) return;
+    if (!fresh && at + 1 + display_width(word) > terminal_width) {
+      out += "\n" + indent;
+      at = indent.size();
+      fresh = true;
+    }
+    out += (fresh ? "" : " ") + word;
+    at += display_width(word) + !fresh;
+    fresh = false;
+    word.clear();
+  };
+  for (const char c : text) {
+    if (c == ' ' || c == '\n')
+      flush();
+    else
+      word += c;
+  }
+  flush();
+  return out + "\n";
+}
+
+// The tests over several ledgers against one gap.
+std::vector<std::string> comparisons(const Document& ranking, std::size_t gap) {
+  std::vector<std::string> sentences;
+  if (!ranking.contains("comparison")) return sentences;
+  for (const Document& test : ranking["comparison"]["tests"])
+    if (test["gap"] == ranking["gaps"][gap]["id"]) sentences.push_back(test["text"]);
+  return sentences;
 }
 
 }  // namespace
@@ -300,10 +393,12 @@ std::string render_csv(const Document& ranking) {
 
 std::string render_markdown(const Document& ranking) {
   check(ranking);
-  std::string out = "# " + markdown_cell(ranking["title"]) + "\n\n" + population_sentence(ranking) + "\n";
+  std::string out =
+      "# " + markdown_cell(ranking["title"]) + "\n\n" + markdown_cell(ranking["population"]["text"]) + "\n";
   for (std::size_t g = 0; g < ranking["gaps"].size(); ++g) {
     out += "\n## " + markdown_cell(gap_title(ranking["gaps"][g])) + "\n\n";
-    for (const std::string& sentence : evidence(ranking, g)) out += "* " + markdown_cell(sentence) + "\n";
+    for (const Document& e : ranking["protocols"][g]["evidence"])
+      out += "* " + markdown_cell(e["text"]) + "\n";
     markdown_table(headings(), rows(ranking, g), {1, 8}, out);
     if (has_protocols(ranking, g)) markdown_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
     for (const std::string& line : missing_reasons(ranking, g)) out += "\n- " + markdown_cell(line) + "\n";
@@ -314,9 +409,9 @@ std::string render_markdown(const Document& ranking) {
       markdown_table(
           {"measure", "less", "difference in tau", "standard error", "interval", "p", "family-wise p"}, body,
           {0, 1}, out);
-    out += "\n- " + markdown_cell(noise_ceiling_sentence(ranking, g)) + "\n";
-    for (const Document& c : comparisons(ranking, g))
-      out += "\n- " + markdown_cell(c["sentence"].get<std::string>()) + "\n";
+    out += "\n- " + markdown_cell(ranking["protocols"][g]["noise_ceiling"]["text"]) + "\n";
+    for (const std::string& sentence : comparisons(ranking, g))
+      out += "\n- " + markdown_cell(sentence) + "\n";
   }
   out += fmt::format(
       "\ntau-b: Kendall's rank correlation with the gap. Interval: {:g} % percentile bootstrap over "
@@ -336,18 +431,31 @@ std::string render_markdown(const Document& ranking) {
 
 std::string render_table(const Document& ranking) {
   check(ranking);
-  std::string out = ranking["title"].get<std::string>() + ": " + population_sentence(ranking) + "\n";
+  std::string out =
+      wrapped(ranking["title"].get<std::string>() + ": " + ranking["population"]["text"].get<std::string>());
+  const auto item = [&](const std::string& text) { out += wrapped(text, "- ", "  "); };
   for (std::size_t g = 0; g < ranking["gaps"].size(); ++g) {
+    const Document& protocol = ranking["protocols"][g];
     out += "\n" + gap_title(ranking["gaps"][g]) + "\n";
-    aligned_table(headings(), rows(ranking, g), {1, 3, 8}, out);
+    aligned_table(headings(), rows(ranking, g), {1, 3, 8}, 2, out);
+    if (has_protocols(ranking, g)) {
+      out += "\n";
+      aligned_table(narrow_headings(), narrow_rows(protocol_rows(ranking, g)), {0}, 1, out);
+    }
     out += "\n";
-    if (has_protocols(ranking, g)) aligned_table(protocol_headings(), protocol_rows(ranking, g), {0}, out);
-    for (const std::string& line : missing_reasons(ranking, g)) out += "- " + line + "\n";
+    if (const std::string bands = null_bands(ranking, g); !bands.empty())
+      item("widest null band of any measure: " + bands);
+    for (const std::string& line : missing_reasons(ranking, g)) item(line);
+    for (const Document& e : protocol["evidence"]) item(e["text"]);
+    item(protocol["noise_ceiling"]["text"]);
+    for (const std::string& sentence : comparisons(ranking, g)) item(sentence);
   }
   out +=
-      "\n*: family-wise permutation p below 0.05. null: where the statistic falls when measures are "
-      "permuted.\n";
-  for (const Document& note : ranking["notes"]) out += "\nnote: " + note.get<std::string>() + "\n";
+      "\n" +
+      wrapped(
+          "*: family-wise permutation p below 0.05. null band: where the statistic falls when measures are "
+          "permuted.");
+  for (const Document& note : ranking["notes"]) out += "\n" + wrapped(note, "note: ");
   return out;
 }
 

@@ -13,10 +13,10 @@
 namespace gapbench::measures {
 namespace {
 
-constexpr double target = 0.1, tolerance = 0.01, certainty = 3;
-constexpr std::size_t draws = 10, first_look = 100, look_growth = 4, most_samples = 10000;
+constexpr double target = 0.1, tolerance = 0.01, certainty = 3, smallest_drop = 0.002;
+constexpr std::size_t draws = 10, first_look = 100, look_growth = 2, most_samples = 10000;
 constexpr std::size_t ascent_steps = 20, ascent_batch = 64, ascent_look_every = 5, ascent_together = 2,
-                      fewest_starts = 4, most_survivors = 3;
+                      fewest_starts = 4, most_survivors = 3, closest_early = 8;
 constexpr double ascent_step = 1.0 / 8,
                  error_of_largest = 0.6;  // standard deviation of the largest of ten normals: .59
 constexpr std::size_t cached_floats = std::size_t{1} << 25;
@@ -224,7 +224,8 @@ class WorstCaseCurve final : public DropCurve {
       double variance = 0;
       for (const double d : finished) variance += (d - mean) * (d - mean) / std::max(1.0, n - 1);
       starts_error_ = error_of_largest * std::sqrt(variance);
-      if (worst.value - certainty * worst.sampling_error > target) break;
+      if (too_large(worst)) break;
+      if (worst.value + certainty * worst.sampling_error < target / 2) break;
       if (finished.size() >= fewest_starts && finished.size() < draws &&
           worst.value + 4 * std::sqrt(variance) + certainty * worst.sampling_error < target)
         break;
@@ -233,14 +234,15 @@ class WorstCaseCurve final : public DropCurve {
   }
 
   Drop closer() override {
-    const std::size_t n = std::min(survivors_[0].changed.size() * look_growth, samples_.size());
     // those that may still be the worst
     const Drop worst = survivors_[0].drop;
     std::erase_if(survivors_, [&](const Candidate& c) {
       return c.drop.value + certainty * c.drop.sampling_error <
              worst.value - certainty * worst.sampling_error;
     });
-    for (Candidate& c : survivors_) look(c, n);
+    std::size_t n = 0;
+    for (const Candidate& c : survivors_) n = std::max(n, c.changed.size());
+    for (Candidate& c : survivors_) look(c, std::min(n * look_growth, samples_.size()));
     std::stable_sort(survivors_.begin(), survivors_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.drop.value > b.drop.value; });
     return result();
@@ -252,6 +254,8 @@ class WorstCaseCurve final : public DropCurve {
     std::vector<signed char> changed;
     Drop drop;
   };
+
+  static bool too_large(const Drop& drop) { return drop.value - certainty * drop.sampling_error > target; }
 
   void rate(Candidate& c) const {
     double sum = 0, squares = 0;
@@ -290,7 +294,7 @@ class WorstCaseCurve final : public DropCurve {
     }
     const std::vector<Probe::Parameters> stack(sets.begin(), sets.end());
     std::vector<Candidate> best(sets.size());
-    const std::size_t n = std::min(2 * first_look, samples_.size());
+    const std::size_t n = std::min(first_look, samples_.size());
     for (std::size_t step = 1; step <= ascent_steps; ++step) {
       const auto gradients = samples_.gradients(stack, first / ascent_together * ascent_steps + step);
       for (std::size_t j = 0; j < sets.size(); ++j)
@@ -309,9 +313,13 @@ class WorstCaseCurve final : public DropCurve {
         Candidate c;
         c.changed = std::move(changed[j]);
         rate(c);
-        decided = decided || c.drop.value - certainty * c.drop.sampling_error > target;
         if (!best[j].set.empty() && best[j].drop.value >= c.drop.value) continue;
         c.set = sets[j];
+        // a closer look at one that seems to decide costs less than the starts it saves
+        while (c.drop.value - c.drop.sampling_error > target && !too_large(c.drop) &&
+               c.changed.size() < closest_early * n && c.changed.size() < samples_.size())
+          look(c, std::min(c.changed.size() * look_growth, samples_.size()));
+        decided = decided || too_large(c.drop);
         best[j] = std::move(c);
       }
       if (decided) break;
@@ -340,8 +348,12 @@ Side side_of(DropCurve& curve, double scale, Protocol protocol, Drop& drop) {
     const double distance = std::abs(drop.value - target), error = certainty * drop.sampling_error;
     const Side outside = drop.value > target ? Side::above : Side::below;
     if (protocol == Protocol::suite) {
-      if (distance > std::max(error, tolerance)) return outside;
-      if (distance <= tolerance && drop.sampling_error <= tolerance / 2) return Side::inside;
+      const double of_draws = std::sqrt(std::max(
+          0.0, drop.standard_error * drop.standard_error - drop.sampling_error * drop.sampling_error));
+      const double accepted = std::max(tolerance, of_draws);
+      if (distance > std::max(error, accepted)) return outside;
+      if (distance <= accepted && drop.sampling_error <= std::max(tolerance, of_draws) / 2)
+        return Side::inside;
     } else {
       if (distance - error > tolerance) return outside;
       if (distance + error < tolerance) return Side::inside;
@@ -412,23 +424,25 @@ Outcome find_scale(DropCurve& curve, Protocol protocol) {
   // the slope of the drop around x: towards the end beyond the target, or towards a near scale on that side where that end is
   // too far to be in line
   End other = drop.value > target ? low : high;
-  const double near = logarithmic ? 0.2 : 0.1 * x;
-  if (!other.drop || other.x == x || (accepted && std::abs(other.x - x) > near)) {
+  const double near = logarithmic ? 0.2 : 0.1 * x,
+               far = logarithmic ? 0.7 : std::numeric_limits<double>::infinity();
+  if (!other.drop || other.x == x || (accepted && std::abs(other.x - x) > far)) {
     Drop beside;
     other.x = x + (drop.value > target ? -near : near);
     side_of(curve, scale_at(other.x), Protocol::suite, beside);
     other.drop = beside;
   }
-  const double slope = (other.drop->value - drop.value) / (other.x - x);
-  const bool known_slope = std::isfinite(slope) && slope > 0;
-  if (logarithmic && accepted && known_slope) {
-    const double shift = (target - drop.value) / slope;
-    x = std::clamp(x + shift, low.x, high.x);
-  }
-  const double scale = scale_at(x), unit = logarithmic ? scale : 1;
-  double error = known_slope ? drop.standard_error / slope : high.x - low.x;
-  if (!accepted) error = std::max(error, high.x - low.x);  // a step in the curve: it lies in the bracket
-  const Outcome found = Outcome::value(scale, unit * error);
+  // around the target the drop grows as a power of the scale
+  const double power =
+      std::log(std::max(other.drop->value, smallest_drop) / std::max(drop.value, smallest_drop)) /
+      (std::log(scale_at(other.x)) - std::log(scale_at(x)));
+  const bool grows = std::isfinite(power) && power > 0;
+  if (logarithmic && accepted && grows)
+    x = std::clamp(x + std::log(target / drop.value) / power, low.x, high.x);
+  const double scale = scale_at(x), bracket = scale_at(high.x) - scale_at(low.x);
+  double error = grows ? scale * drop.standard_error / (power * target) : bracket;
+  if (!accepted) error = std::max(error, bracket);  // a step in the curve: it lies in the bracket
+  const Outcome found = Outcome::value(scale, error);
   if (!logarithmic && !high.drop && !accepted)
     return Outcome(found).as_censored("the accuracy drops by less than 0.1 up to the largest scale, 2");
   if (!logarithmic && !low.drop && !accepted)

@@ -13,7 +13,8 @@ namespace gapbench::measures {
 // Source    Jiang et al. 2019 (arXiv 1912.02178), appendix; Dziugaite et al. 2020 (arXiv 2010.11924) and its code.
 // Protocols
 //   suite      bisection on ln(scale) over [1e-6, 2], false position once the bracket is narrow; 10 draws, at most 10,000
-//              samples, one-sided drop, accepted within .01 and carried to .1 along the secant.
+//              samples, one-sided drop, accepted within .01 or one standard error of the draws and carried to .1 by the power law
+//              through two scales.
 //   jiang      bisection on the scale over [0, 2], at most 20 steps, stops within .01 or at a bracket of .005; 10 draws,
 //              at most 10,000 samples; returns the last midpoint. The paper leaves the counts open: these are ours.
 //   dziugaite  bisection on sigma over [0, 2], at most 15 steps, absolute deviation, stops within .01; 10 draws, all
@@ -31,9 +32,9 @@ inline constexpr double magnitude_floor = 1e-3;
 //           Draws are common to all scales: draw j gives parameter i (its place in the concatenated arrays) the i-th normal
 //           of the Philox stream (random_key(model id, "perturbation"), j), so the search is a function of the model.
 //           Samples come in the order of one Philox shuffle, the same for all models with as many. At each scale the first
-//           100, 400, 1600, ... of them are looked at until the drop is 3 standard errors from the target; all of them
+//           100, 200, 400, ... of them are looked at until the drop is 3 standard errors from the target; all of them
 //           decide exactly. A logit that is not finite is a wrong answer.
-// Returns   sigma with its standard error (draws and samples, by the slope of d); censored where d does not reach .1 in the
+// Returns   sigma with its standard error (draws and samples, by the growth of d); censored where d does not reach .1 in the
 //           bracket, or passes it everywhere.
 // Error     probability of a wrong decision about .001 a look.
 // Cost      some 20,000 to 60,000 forward passes of one sample.
@@ -47,8 +48,8 @@ Outcome gaussian_scale(const Snapshot& snapshot, Probe* probe, bool magnitude,
 //           sign of the gradient of the cross-entropy on 64 samples, clipped to the box; the drop of a start is the largest
 //           after 5, 10, 15 and 20 steps. Suite protocol. Start j takes the i-th uniform number of the stream
 //           (random_key(model id, "ascent"), j) for parameter i.
-//           A scale is too large as soon as one start shows it. It is too small when all starts say so, or when four do and
-//           their largest drop stays below the target by 4 of their standard deviations.
+//           A scale is too large as soon as one start shows it. It is too small when all starts say so, when four do and
+//           their largest drop stays below the target by 4 of their standard deviations, or when two stay below half of it.
 // Source    Jiang et al. 2019 describe an ascent with projection; the box follows from the bound, which takes the largest of
 //           omega Gaussian numbers. Their recalled box has the floor eps, which alone may pass the target: left out.
 // Returns   alpha with its standard error (samples and starts); censored as above. Pairs of starts share their batches.

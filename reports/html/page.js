@@ -1,7 +1,6 @@
 'use strict';
 (() => {
   const doc = JSON.parse(document.getElementById('document').textContent);
-  const sentences = JSON.parse(document.getElementById('sentences').textContent);
   const $ = (id) => document.getElementById(id);
   const state = {gap: 0, sort: 'tau_b', descending: true, measure: null, axis: ''};
 
@@ -24,6 +23,7 @@
   };
   const pText = (p) => p === null ? '' : p >= 0.001 || p === 0 ? fixed(p) : p.toExponential(1).replace('e-', 'e−');
   const levelText = (v) => v === null ? 'none' : Array.isArray(v) ? v.join('-') : String(v);
+  const comparisons = () => (doc.comparison?.tests || []).filter((t) => t.gap === doc.gaps[state.gap].id);
   const result = (m) => m.results[state.gap];
   const band = () => doc.measures.map((m) => result(m).null_band).find((b) => b) || null;
 
@@ -154,8 +154,8 @@
   ].filter(Boolean).join('\n');
   // Demsar's diagram: measures hang from an axis of mean ranks, best left; a bar joins those that are not told apart
   const drawDifference = () => {
-    const test = sentences.comparisons[state.gap][Number($('compared').value)];
-    $('difference').textContent = test ? test.sentence : 'No critical difference: this document holds no comparison of several ledgers for this gap.';
+    const test = comparisons()[Number($('compared').value)];
+    $('difference').textContent = test ? test.text : 'No critical difference: this document holds no comparison of several ledgers for this gap.';
     $('diagram').replaceChildren();
     if (!test) return;
     const n = test.measures.length, left = 310, width = 440, row = 20, top = 62;
@@ -168,7 +168,7 @@
       return lane;
     });
     const labels = top + 12 + 9 * ends.length + 12, half = Math.ceil(n / 2);
-    const drawing = svg('svg', {class: 'difference', viewBox: `0 0 1060 ${labels + row * (half - 1) + 12}`, role: 'img', 'aria-label': test.sentence});
+    const drawing = svg('svg', {class: 'difference', viewBox: `0 0 1060 ${labels + row * (half - 1) + 12}`, role: 'img', 'aria-label': test.text});
     const line = (points, name) => drawing.append(svg('polyline', {points: points.map((p) => p.join()).join(' '), class: name}));
     const write = (text, at, y, anchor) => {
       const t = svg('text', {x: at, y, 'text-anchor': anchor});
@@ -233,15 +233,15 @@
     $('pairs').tBodies[0].replaceChildren(...(differences.length ? differences.map((d) => element('tr', {}, element('th', {scope: 'row'}, d.measure),
         element('td', {}, d.other), ...[fixed(d.value), fixed(d.standard_error)].map((t) => element('td', {class: 'number'}, t)), element('td', {}, rangeText(d)),
         ...[pText(d.p), pText(d.p_family)].map((t) => element('td', {class: 'number'}, t)))) : [element('tr', {}, element('td', {colspan: 7}, 'No two measures to compare.'))]));
-    $('ceiling').textContent = sentences.noise_ceiling[state.gap];
+    $('ceiling').textContent = protocol.noise_ceiling.text;
     const groups = doc.axes.flatMap((a) => a.levels.map((level) => ({axis: a.name, level, label: `${a.name} ${levelText(level)}`})));
     drawGrid('groups', groups, (m, c) => {
       const g = result(m).groups.find((e) => e.axis === groups[c].axis && e.level === groups[c].level);
       const v = g ? g.tau_b : null;
       return {text: v === null ? '–' : fixed(v), value: v, shade: v, title: g ? `${g.n} models` : result(m).reason || 'not computed'};
     }, 'No axis was named, so there are no groups.');
-    $('compared').replaceChildren(...sentences.comparisons[state.gap].map((t, i) => element('option', {value: i}, t.statistic)));
-    $('compared').closest('div').hidden = !sentences.comparisons[state.gap].length;
+    $('compared').replaceChildren(...comparisons().map((t, i) => element('option', {value: i}, doc.statistics.find((s) => s.id === t.statistic)?.label ?? t.statistic)));
+    $('compared').closest('div').hidden = !comparisons().length;
     drawDifference();
   };
 
@@ -305,11 +305,11 @@
     drawScatter();
   };
 
-  const drawEvidence = () => $('evidence').replaceChildren(...sentences.evidence[state.gap].map((s) => element('li', {}, s)));
+  const drawEvidence = () => $('evidence').replaceChildren(...doc.protocols[state.gap].evidence.map((e) => element('li', {}, e.text)));
 
   const fill = () => {
     $('title').textContent = doc.title;
-    $('population').textContent = sentences.population;
+    $('population').textContent = doc.population.text;
     $('level').textContent = `${100 * doc.bootstrap.level} %`;
     $('gap').append(...doc.gaps.map((g, i) => element('option', {value: i}, g.label + (g.unit ? ` (${g.unit})` : ''))));
     const plotted = doc.measures.filter((m) => doc.models.some((model) => typeof model.measures[m.id] === 'number'));

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include "measures/api/error.h"
@@ -583,6 +584,7 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     names.gap = gaps[g].id;
     protocols.push_back(protocol_json(result, o, names));
     protocols.back()["noise_ceiling"] = noise_ceiling(table, options, p);
+    protocols.back()["noise_ceiling"]["text"] = noise_ceiling_text(protocols.back()["noise_ceiling"]);
     parallel_for(candidates.size(), options.threads, [&](std::size_t c) {
       results[c * gaps.size() + g] = rank_one(candidates[c], g, gaps[g], p, axes, result.measures[c], names, options,
                                               descriptions[c].sign);
@@ -602,7 +604,7 @@ ordered_json rank(const Table& table, const RankOptions& options) {
   });
 
   ordered_json document = {
-      {"schema", "gapbench/ranking/2"}, {"title", options.title}, {"provenance", options.provenance}};
+      {"schema", "gapbench/ranking/3"}, {"title", options.title}, {"provenance", options.provenance}};
   document["population"] = {{"rows", table.rows()},
                             {"models", p.rows.size()},
                             {"configurations", p.configuration_names.size()},
@@ -658,6 +660,7 @@ ordered_json rank(const Table& table, const RankOptions& options) {
                                     {"results", std::move(list)}});
   }
 
+  document["population"]["text"] = population_text(document);
   for (std::size_t g = 0; g < gaps.size(); ++g) document["protocols"][g]["evidence"] = evidence_json(document, g);
 
   std::optional<std::size_t> seed_column = table.find("repeat_id"), model_column = table.find("model_id");
@@ -758,13 +761,26 @@ ordered_json compare_rankings(const std::vector<ordered_json>& rankings) {
       }
       const auto f = common.empty() ? std::nullopt : friedman(score, alpha);
       if (!f) continue;
-      list.push_back({{"gap", gap["id"]},
-                      {"statistic", s.id},
-                      {"measures", common},
-                      {"mean_rank", f->mean_rank},
-                      {"chi2", f->chi2},
-                      {"p_value", f->p_value},
-                      {"critical_difference", f->critical_difference}});
+      std::vector<std::size_t> order(common.size());  // best first
+      std::iota(order.begin(), order.end(), std::size_t{0});
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::size_t a, std::size_t b) { return f->mean_rank[a] < f->mean_rank[b]; });
+      std::vector<std::string> ids;
+      std::vector<double> ranks;
+      for (const std::size_t i : order) {
+        ids.push_back(common[i]);
+        ranks.push_back(f->mean_rank[i]);
+      }
+      ordered_json test = {{"gap", gap["id"]},
+                           {"statistic", s.id},
+                           {"measures", ids},
+                           {"mean_rank", ranks},
+                           {"chi2", f->chi2},
+                           {"p_value", f->p_value},
+                           {"critical_difference", f->critical_difference},
+                           {"cliques", cliques(ranks, f->critical_difference)}};
+      test["text"] = comparison_text(s.label, test, rankings.size(), alpha);
+      list.push_back(std::move(test));
     }
   if (list.empty())
     throw InputError("the ledgers have fewer than two measures in common that can be compared; give ledgers with the "

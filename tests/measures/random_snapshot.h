@@ -22,7 +22,7 @@ struct Model {
   std::vector<Entry> arrays;
   std::vector<Layer> layers;
   std::int64_t classes = 0;
-  bool with_init = true;
+  bool with_init = true, with_plan = true;
   std::optional<TrainingRecord> training = TrainingRecord{900, 120, 700, 0.25, 0.0625};
 
   Entry& weight(std::size_t layer) { return arrays[layers[layer].weight]; }
@@ -35,7 +35,39 @@ struct Model {
       list.push_back({e.name, e.shape, e.final, copy->with_init ? std::span<const float>(e.init) : std::span<const float>()});
     Snapshot snapshot("test", std::move(list), layers, 100, classes, copy);
     if (training) snapshot.set_training(*training);
+    if (with_plan) snapshot.set_plan(plan());
     return snapshot;
+  }
+
+  /// The layers in a chain with ReLU between them; a convolutional network ends in the mean over positions.
+  Plan plan() const {
+    Plan plan;
+    const auto append = [&](OpKind kind, const Extent& in, const Extent& out) -> Op& {
+      Op op;
+      op.kind = kind;
+      op.in = in;
+      op.out = out;
+      op.input = plan.ops.size();
+      plan.ops.push_back(op);
+      return plan.ops.back();
+    };
+    for (const Layer& layer : layers) {
+      const auto& shape = arrays[layer.weight].shape;
+      const bool conv = layer.kind == LayerKind::conv;
+      const std::int64_t kernel = conv ? shape[2] : 1;
+      const auto side = [&](std::int64_t n) { return (n + 2 * layer.padding - kernel) / layer.stride + 1; };
+      const Extent in{shape[1], layer.input_height, layer.input_width}, out{shape[0], side(in.height), side(in.width)};
+      if (!plan.ops.empty()) append(OpKind::activation, in, in);
+      Op& op = append(conv ? OpKind::conv : OpKind::dense, in, out);
+      op.weight = layer.weight;
+      op.bias = layer.bias;
+      op.kernel = kernel;
+      op.stride = layer.stride;
+      op.padding = layer.padding;
+    }
+    const Extent out = plan.ops.back().out;
+    if (layers.back().kind == LayerKind::conv) append(OpKind::mean_positions, out, {out.channels, 1, 1});
+    return plan;
   }
 
   void add(LayerKind kind, std::vector<std::int64_t> shape, Layer geometry, RandomStream& random) {

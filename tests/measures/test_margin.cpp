@@ -25,6 +25,7 @@ class MarginProbe final : public Probe {
   std::vector<std::vector<float>> gradients_of(std::span<const Parameters>, std::span<const std::int64_t>) override { throw std::logic_error("not asked for"); }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
+  std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
 
  private:
   std::vector<std::int64_t> labels_;

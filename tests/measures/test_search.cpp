@@ -84,6 +84,7 @@ class LinearProbe final : public Probe {
   }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
+  std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
 
   Snapshot snapshot(const std::string& id) const {
     const std::span<const float> all(parameters);
@@ -158,7 +159,7 @@ TEST_CASE("the search finds the scale of a given curve") {
       const Outcome found = find_scale(curve, Protocol::suite);
       REQUIRE(found.ok());
       CHECK_FALSE(found.censored());
-      CHECK(*found.value() == Approx(where).epsilon(0.01));
+      CHECK(*found.value() == Approx(where).epsilon(0.03));  // a secant of up to .7
       CHECK(*found.standard_error() < 0.1 * where);
       CHECK(*found.standard_error() > 0.02 * where);  // .004 over the slope of .12 a unit of ln(scale)
       CHECK(curve.scales <= 16);
@@ -178,7 +179,7 @@ TEST_CASE("the published protocols bisect the scale itself and return a midpoint
   const auto drop = [](double s) { return 0.4 * s; };  // .1 at .25
   GivenCurve a(drop), b(drop);
   CHECK(*find_scale(a, Protocol::jiang).value() == 0.25);
-  CHECK(a.scales == 4);  // 1, .5, .25, and one beside it for the slope
+  CHECK(a.scales == 3);
   CHECK(*find_scale(b, Protocol::dziugaite).value() == 0.25);
   GivenCurve narrow([](double s) { return s < 0.3 ? 0.0 : 1.0; });
   CHECK(*find_scale(narrow, Protocol::jiang).value() == Approx(0.3).margin(0.005));
@@ -232,7 +233,7 @@ TEST_CASE("Gaussian scales of a linear network agree with the normal distributio
       }
       INFO("bias " << sum / models);
       CHECK(squares / models < 2);
-      CHECK(std::abs(sum / models) < (protocol == Protocol::suite ? 0.03 : 0.1));
+      CHECK(std::abs(sum / models) < (protocol == Protocol::suite ? 0.04 : 0.1));
     }
 }
 

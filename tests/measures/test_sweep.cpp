@@ -53,6 +53,13 @@ class FcnProbe final : public Probe {
   }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("no measure asks for losses yet"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("no measure asks for this gradient yet"); }
+  std::vector<float> logit_derivatives(Parameters direction) override {
+    std::vector<float> p, all;
+    for (const Model::Entry& e : model_.arrays) p.insert(p.end(), e.final.begin(), e.final.end());
+    for (std::size_t s = 0; s < n; ++s)
+      for (const double d : derivative(p, direction, s)) all.push_back(static_cast<float>(d));
+    return all;
+  }
 
  private:
   static constexpr std::size_t n = 40;
@@ -74,6 +81,24 @@ class FcnProbe final : public Probe {
       all.push_back(y);
     }
     return all;
+  }
+  // Of the logits along a direction.
+  std::vector<double> derivative(Parameters p, Parameters direction, std::size_t sample) const {
+    const auto all = units(p, sample);
+    std::vector<double> below(inputs(0), 0.0);
+    for (std::size_t l = 0, offset = 0; l < model_.layers.size(); offset += (inputs(l) + 1) * outputs(l), ++l) {
+      std::vector<double> y;
+      for (std::size_t o = 0; o < outputs(l); ++o) {
+        double sum = static_cast<double>(direction[offset + inputs(l) * outputs(l) + o]);
+        for (std::size_t i = 0; i < inputs(l); ++i) {
+          const std::size_t k = offset + o * inputs(l) + i;
+          sum += below[i] * static_cast<double>(p[k]) + all[l][i] * static_cast<double>(direction[k]);
+        }
+        y.push_back(l + 1 == model_.layers.size() || all[l + 1][o] > 0 ? sum : 0.0);
+      }
+      below = y;
+    }
+    return below;
   }
   void add_gradient(Parameters p, std::size_t sample, double weight, std::vector<double>& gradient) const {
     const auto all = units(p, sample);
@@ -174,7 +199,7 @@ TEST_CASE("every measure describes itself") {
     CHECK((m.info.needs & (needs_weights | needs_history)) != 0);
     CHECK(m.info.revision >= 1);
   }
-  CHECK(ids.size() >= 63);
+  CHECK(ids.size() >= 71);
 }
 
 TEST_CASE("every measure gives a value where its needs are met, and says so where they are not") {

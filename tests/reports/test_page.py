@@ -211,7 +211,7 @@ def check_page(tools, document):
     shown = tools.evaluate("[...document.querySelectorAll('#pairs tbody th, #pairs tbody td')].map(t => t.textContent.replaceAll('−', '-'))")
     assert shown == [d["measure"], d["other"]] + [f"{d[k]:.3f}" for k in ("value", "standard_error")] + [f"{d['low']:.3f} to {d['high']:.3f}"] + [
         f"{d[k]:.3f}" for k in ("p", "p_family")], shown
-    assert document["protocols"][0]["noise_ceiling"]["reason"] in tools.evaluate("document.getElementById('ceiling').textContent")
+    assert document["protocols"][0]["noise_ceiling"]["text"] == tools.evaluate("document.getElementById('ceiling').textContent")
     # the critical-difference diagram: 10 ledgers, 1.3 2.2 2.9 3.6 with CD 1.483 -> two runs of measures not told apart
     labels = tools.evaluate("[...document.querySelectorAll('#diagram text')].map(t => t.textContent)")
     assert labels[:5] == ["CD 1.48", "1", "2", "3", "4"] and sorted(labels[5:]) == sorted(
@@ -222,7 +222,7 @@ def check_page(tools, document):
     assert bars[0][0][1] != bars[1][0][1], "two bars that share a measure lie on one line"
     tools.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.getElementById('compared'))")
     assert tools.evaluate("document.querySelectorAll('#diagram .clique').length") == 1
-    assert "Not told apart: alpha, beta." in tools.evaluate("document.getElementById('difference').textContent")
+    assert "Not told apart: alpha and beta." in tools.evaluate("document.getElementById('difference').textContent")
     # the chosen measure: its statistics with intervals, by a link too
     tools.evaluate("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); location.hash = '#beta'; })")
     assert tools.evaluate("document.getElementById('measure').value") == "beta"

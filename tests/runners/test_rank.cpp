@@ -4,6 +4,7 @@
 #include <set>
 
 #include "measures/api/error.h"
+#include "runners/ranking/evidence.h"
 #include "runners/ranking/rank.h"
 #include "tests/support/catch.h"
 
@@ -57,8 +58,9 @@ TEST_CASE("rows that did not converge, fit badly or lack a gap are counted and l
   CHECK(d["population"]["rows"] == 8);
   CHECK(d["population"]["models"] == 5);
   CHECK(d["population"]["configurations"] == 3);
-  CHECK(d["population"]["excluded"] ==
-        ordered_json({{"not_converged", 1}, {"low_train_accuracy", 1}, {"missing_gap", 1}, {"incomplete", 0}}));
+  CHECK(
+      d["population"]["excluded"] ==
+      ordered_json({{"not_converged", 1}, {"low_train_accuracy", 1}, {"missing_gap", 1}, {"incomplete", 0}}));
   const auto& up = measure(d, "up")["results"][0];
   CHECK(up["tau_b"] == 1.0);
   CHECK(up["n"] == 5);
@@ -117,13 +119,14 @@ TEST_CASE("axes are the columns with more than one level, sorted as numbers") {
 
 TEST_CASE("columns that follow from another axis are no axes of their own, and a note says so") {
   const auto csv = [](bool contrary) {
-    std::string text = "experiment_id,hp.network,hp.depth,hp.width,hp.widths,hp.lr,hp.steps,gen.gap,complexity.m\n";
+    std::string text =
+        "experiment_id,hp.network,hp.depth,hp.width,hp.widths,hp.lr,hp.steps,gen.gap,complexity.m\n";
     int c = 0;
     for (const char* shape : {"1,16,16", "2,16,16-16", "2,32,32-16"})
       for (const char* lr : {"0.1,100", "0.01,1000"}) {
         ++c;
-        text += "c" + std::to_string(c) + ",fcn," + (contrary && c == 1 ? "3,16,16" : shape) + "," + lr + "," +
-                std::to_string(c) + "," + std::to_string(c) + "\n";
+        text += "c" + std::to_string(c) + ",fcn," + (contrary && c == 1 ? "3,16,16" : shape) + "," + lr +
+                "," + std::to_string(c) + "," + std::to_string(c) + "\n";
       }
     return text;
   };
@@ -155,13 +158,31 @@ TEST_CASE("one configuration has no intervals, and the note is a sentence") {
   check_contains(ranked(small)["notes"].dump(), "With only 3 configurations, bootstrap intervals are rough.");
 }
 
+TEST_CASE("measures that are not told apart are said as runs with their ends") {
+  // ranks 1, 2, 2.5, 4 with a critical difference of 1.5: {1, 2, 2.5} and {2.5, 4}
+  ordered_json test = {{"measures", {"a", "b", "c", "d"}},
+                       {"mean_rank", {1, 2, 2.5, 4}},
+                       {"p_value", 0.0004},
+                       {"critical_difference", 1.5}};
+  test["cliques"] = cliques({1, 2, 2.5, 4}, 1.5);
+  CHECK(test["cliques"] == ordered_json({{0, 2}, {2, 3}}));
+  CHECK(comparison_text("Psi", test, 5, 0.05) ==
+        "Psi over 5 ledgers: best mean ranks of 4 measures a 1.00, b 2.00, c 2.50. Friedman p 4.0e-04; "
+        "critical difference "
+        "1.50 (Nemenyi, 5 %). Not told apart: a to c (3 measures); c and d.");
+  CHECK(cliques({1, 3, 5}, 0.5).empty());
+  CHECK(noise_ceiling_text({{"tau_b", 0.875}, {"spearman", 0.9}, {"n", 6}, {"reason", nullptr}}) ==
+        "Noise ceiling: between the gaps on two halves of the test set, tau-b is 0.875 and Spearman's "
+        "correlation 0.900 (6 models).");
+}
+
 TEST_CASE("the evidence in words is what the numbers of the document say") {
   // `up` orders 12 gaps as they are; `mixed` rises with the gap at lr 1 and falls at lr 2; the axis is half of the gap
   std::string csv = "experiment_id,hp.lr,gen.gap,complexity.up,complexity.mixed,complexity.flat\n";
   for (int i = 0; i < 12; ++i) {
     const int lr = i < 6 ? 1 : 2, gap = i < 6 ? 2 * i + 3 : 2 * i - 8;
-    csv += "c" + std::to_string(i) + "," + std::to_string(lr) + "," + std::to_string(gap) + "," + std::to_string(gap) +
-           "," + std::to_string(lr == 1 ? gap : -gap) + ",7\n";
+    csv += "c" + std::to_string(i) + "," + std::to_string(lr) + "," + std::to_string(gap) + "," +
+           std::to_string(gap) + "," + std::to_string(lr == 1 ? gap : -gap) + ",7\n";
   }
   RankOptions options;
   options.permutations = 200;
@@ -173,9 +194,19 @@ TEST_CASE("the evidence in words is what the numbers of the document say") {
     by_topic[e["topic"]] = e;
     text += e["text"].get<std::string>() + "\n";
   }
+  // an interval contradicts a sign only where one is declared
+  check_contains(text, "1 of 3 measures has a 95 % interval above 0: up.\n");
+  CHECK(by_topic.at("random")["measures"].empty());
+  check_contains(by_topic.at("random")["text"], "The tau-b of a random score falls between −0.");
+  options.descriptions["up"].sign = "-";
+  check_contains(ranked(csv, options)["protocols"][0]["evidence"][0]["text"],
+                 "interval above 0: up. That contradicts the declared sign − of up.");
+  options.descriptions.clear();
+  check_contains(d["population"]["text"], "12 models of 12 configurations, ranked by 3 measures and ");
   CHECK(by_topic.at("chance")["measures"] == ordered_json({"up"}));
-  CHECK(by_topic.at("chance")["text"] ==
-        "tau-b outside chance after correction for all measures (family-wise p below 0.05, either sign): up.");
+  CHECK(
+      by_topic.at("chance")["text"] ==
+      "tau-b outside chance after correction for all measures (family-wise p below 0.05, either sign): up.");
   CHECK(by_topic.at("groups")["measures"] == ordered_json({"mixed"}));
   CHECK(by_topic.at("groups")["text"] == "The sign of tau-b differs between the levels of some axis: mixed.");
   ordered_json better = ordered_json::array();
@@ -187,7 +218,9 @@ TEST_CASE("the evidence in words is what the numbers of the document say") {
   CHECK(by_topic.at("hyperparameters")["measures"] == better);
   check_contains(by_topic.at("hyperparameters")["text"], "up");
   check_contains(by_topic.at("hyperparameters")["text"], ". The difference is not tested.");
-  check_contains(text, "Not computed for any measure, needs a full grid: 10 of 12 items repeat a combination of levels: PGDL.");
+  check_contains(text,
+                 "Not computed for any measure, needs a full grid: 10 of 12 items repeat a combination of "
+                 "levels: PGDL.");
   // without axes nothing is said of groups or hyper-parameters
   options.axes = {"nothing.*"};
   for (const ordered_json& e : ranked(csv, options)["protocols"][0]["evidence"]) {
