@@ -4,7 +4,9 @@ permutation, torch.optim, no DataLoader, one thread. The peer of bench/zoo/compa
 
     train_pytorch.py '{"network": "fcn", "widths": [32, 32], ...}' DATA.safetensors [--channels-last]
 
-The data are train_x, train_y, test_x, test_y: images [n, channels, height, width] and labels. Prints one line of JSON.
+The data are train_x, train_y, test_x, test_y (images [n, channels, height, width] and labels), init.<i> (the initial values
+of the state dict, in its order) and order.<e> (the samples in the order of epoch e): the same network on the same batches
+as the other side. Prints one line of JSON.
 """
 import json
 import sys
@@ -99,21 +101,18 @@ def main():
     hp = json.loads(sys.argv[1])
     data = load_file(sys.argv[2])
     train_x, test_x, train_y, test_y = data["train_x"], data["test_x"], data["train_y"].long(), data["test_y"].long()
-    torch.manual_seed(1)
     model = network(hp, train_x.shape[1:], int(train_y.max()) + 1)
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
+    model.load_state_dict({name: data[f"init.{i}"] for i, name in enumerate(names)}, strict=False)
+    orders = [data[f"order.{epoch}"].long() for epoch in range(1, hp["max_epochs"] + 1)]
     if "--channels-last" in sys.argv:
         model = model.to(memory_format=torch.channels_last)
         train_x, test_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, test_x))
     optimizer = torch.optim.SGD(model.parameters(), lr=hp["lr"], momentum=hp["momentum"])
     steps, start, cpu = 0, time.perf_counter(), time.process_time()
-    for _ in range(hp["max_epochs"]):
+    for order in orders:
         model.train()
-        for batch in torch.randperm(len(train_x)).split(hp["batch_size"]):
+        for batch in order.split(hp["batch_size"]):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(train_x[batch]), train_y[batch])
             loss.backward()

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
@@ -98,9 +97,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   const std::int64_t n = data.train.count;
   const std::vector<std::int64_t> labels = training_labels(model, data);
   Batches batches(model, data, labels);
-  std::vector<std::uint32_t> order(static_cast<std::size_t>(n));
-  const std::uint64_t order_key = random_key(model.id, "order"),
-                      dropout_key = random_key(model.id, "dropout");
+  const std::uint64_t dropout_key = random_key(model.id, "dropout");
 
   // brings `state` up to date; the arrays and moving averages change in place while training
   const auto capture = [&] {
@@ -137,8 +134,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
       }
     }
     const auto epoch = static_cast<std::int64_t>(state.history.size()) + 1;
-    std::iota(order.begin(), order.end(), 0u);
-    RandomStream(order_key, static_cast<std::uint64_t>(epoch)).shuffle(order.begin(), order.end());
+    const std::vector<std::uint32_t> order = epoch_order(model, n, epoch);
     const std::int64_t batch_count = (n + hp.batch_size - 1) / hp.batch_size;
     double loss_sum = 0;
     for (std::int64_t batch = 0; batch < batch_count; ++batch) {
