@@ -1,136 +1,194 @@
+// The published schema is the specification: the keywords of JSON Schema that it uses are interpreted here. What
+// a schema cannot say (entries of one list that belong to those of another) follows by hand.
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "ranking_schema.embedded.h"
 #include "reports/report.h"
 
 namespace gapbench::reports {
 
 namespace {
 
-constexpr const char* schema_id = "gapbench/ranking/2";
+// Where in the document: a chain through the callers, made a text only for a message.
+struct Place {
+  const Place* parent = nullptr;
+  std::string_view key;
+  std::size_t index = 0;
+  std::string text() const {
+    if (parent == nullptr) return std::string(key);
+    return parent->text() + (key.empty() ? "[" + std::to_string(index) + "]" : "." + std::string(key));
+  }
+};
 
-[[noreturn]] void wrong(const std::string& where, const char* expected, const Document& found) {
-  std::string text = found.dump();
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  throw DocumentError(where + ": expected " + expected + ", found " + text);
+// The beginning of a value as JSON; never cut inside a character.
+std::string excerpt(const Document& value) {
+  std::string text = value.dump(-1, ' ', false, Document::error_handler_t::replace);
+  if (text.size() <= 60) return text;
+  std::size_t end = 57;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
 }
 
-const Document& member(const Document& object, const std::string& where, const char* key) {
-  if (!object.is_object()) wrong(where, "an object", object);
-  const auto it = object.find(key);
-  if (it == object.end()) throw DocumentError(where + ": the key '" + key + "' is missing");
-  return *it;
+[[noreturn]] void wrong(const Place& place, const std::string& expected, const Document& found) {
+  throw DocumentError(place.text() + ": expected " + expected + ", found " + excerpt(found));
 }
 
-void text(const Document& object, const std::string& where, const char* key, bool null_allowed = false) {
-  const Document& v = member(object, where, key);
-  if (!v.is_string() && !(null_allowed && v.is_null())) wrong(where + "." + key, "a text", v);
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == words.size() ? " or " : ", ") + words[i];
+  return text;
 }
 
-void number(const Document& object, const std::string& where, const char* key, bool null_allowed = false) {
-  const Document& v = member(object, where, key);
-  if (!v.is_number() && !(null_allowed && v.is_null()))
-    wrong(where + "." + key, null_allowed ? "a number or null" : "a number", v);
+bool is_of_type(const Document& value, const std::string& type) {
+  if (type == "object") return value.is_object();
+  if (type == "array") return value.is_array();
+  if (type == "string") return value.is_string();
+  if (type == "boolean") return value.is_boolean();
+  if (type == "null") return value.is_null();
+  if (type == "number") return value.is_number();
+  constexpr double exact = 1ull << 53;  // "integer": 6.0 is one in JSON Schema
+  return value.is_number_integer() || (value.is_number_float() && std::abs(value.get<double>()) <= exact &&
+                                       value.get<double>() == std::floor(value.get<double>()));
 }
 
-const Document& list(const Document& object, const std::string& where, const char* key) {
-  const Document& v = member(object, where, key);
-  if (!v.is_array()) wrong(where + "." + key, "a list", v);
-  return v;
+std::string in_words(const std::string& type) {
+  static const std::vector<std::pair<std::string, std::string>> words = {{"object", "an object"},
+                                                                         {"array", "a list"},
+                                                                         {"string", "a text"},
+                                                                         {"boolean", "true or false"},
+                                                                         {"integer", "a whole number"},
+                                                                         {"number", "a number"},
+                                                                         {"null", "null"}};
+  return std::find_if(words.begin(), words.end(), [&](const auto& w) { return w.first == type; })->second;
 }
 
-void interval(const Document& result, const std::string& where, const char* key) {
-  const Document& v = member(result, where, key);
-  if (v.is_null()) return;
-  number(v, where + "." + key, "low");
-  number(v, where + "." + key, "high");
+void check_type(const Document& value, const Document& type, const Place& place) {
+  std::vector<std::string> expected;
+  for (const Document& t : type.is_array() ? type : Document::array({type})) {
+    if (is_of_type(value, t)) return;
+    expected.push_back(in_words(t));
+  }
+  wrong(place, join(expected), value);
 }
 
-void statistic(const Document& s, const std::string& where) {
-  number(s, where, "value", true);
-  for (const char* key : {"reason", "interval_reason", "null_reason"}) text(s, where, key, true);
-  interval(s, where, "interval");
-  interval(s, where, "null");
-  if (s["null"].is_null()) return;
-  for (const char* key : {"p", "p_family"}) number(s["null"], where + ".null", key);
-  number(s["null"], where + ".null", "q", true);
+void check_value(const Document& value, const Document& schema, const Document& root, const Place& place);
+
+void check_object(const Document& value, const Document& schema, const Document& root, const Place& place) {
+  if (const auto required = schema.find("required"); required != schema.end())
+    for (const Document& key : *required)
+      if (!value.contains(key.get_ref<const std::string&>()))
+        throw DocumentError(place.text() + ": the key '" + key.get<std::string>() + "' is missing");
+  const auto properties = schema.find("properties"), others = schema.find("additionalProperties");
+  for (const auto& [key, member] : value.items()) {
+    const Place here{&place, key};
+    const Document* of_key = nullptr;
+    if (properties != schema.end())
+      if (const auto known = properties->find(key); known != properties->end()) of_key = &*known;
+    if (of_key == nullptr && others != schema.end()) {
+      if (*others == false) {
+        std::vector<std::string> allowed;
+        for (const auto& [name, ignored] : properties->items()) allowed.push_back(name);
+        throw DocumentError(here.text() + ": no such key; allowed are " + join(allowed));
+      }
+      of_key = &*others;
+    }
+    if (of_key != nullptr) check_value(member, *of_key, root, here);
+  }
+}
+
+void check_list(const Document& value, const Document& schema, const Document& root, const Place& place) {
+  const auto count = [](std::size_t n) { return std::to_string(n) + (n == 1 ? " entry" : " entries"); };
+  if (const auto least = schema.find("minItems");
+      least != schema.end() && value.size() < least->get<std::size_t>())
+    wrong(place, "at least " + count(*least), value);
+  if (const auto most = schema.find("maxItems");
+      most != schema.end() && value.size() > most->get<std::size_t>())
+    wrong(place, "at most " + count(*most), value);
+  if (const auto items = schema.find("items"); items != schema.end())
+    for (std::size_t i = 0; i < value.size(); ++i) check_value(value[i], *items, root, Place{&place, {}, i});
+}
+
+void check_value(const Document& value, const Document& schema, const Document& root, const Place& place) {
+  if (const auto to = schema.find("$ref"); to != schema.end())  // "#/$defs/name"
+    return check_value(value, root["$defs"][to->get<std::string>().substr(8)], root, place);
+  if (const auto type = schema.find("type"); type != schema.end()) check_type(value, *type, place);
+  if (const auto only = schema.find("const"); only != schema.end() && value != *only)
+    wrong(place, only->get<std::string>(), value);
+  if (const auto allowed = schema.find("enum"); allowed != schema.end())
+    if (std::find(allowed->begin(), allowed->end(), value) == allowed->end()) {
+      std::vector<std::string> words;
+      for (const Document& w : *allowed) words.push_back(w.dump());
+      wrong(place, join(words), value);
+    }
+  if (value.is_number()) {
+    if (const auto least = schema.find("minimum"); least != schema.end() && value < *least)
+      wrong(place, "at least " + least->dump(), value);
+    if (const auto most = schema.find("maximum"); most != schema.end() && value > *most)
+      wrong(place, "at most " + most->dump(), value);
+  }
+  if (value.is_object()) check_object(value, schema, root, place);
+  if (value.is_array()) check_list(value, schema, root, place);
+}
+
+// One entry of `list` for each of `gaps`, in their order.
+void check_gaps(const Document& list, const Document& gaps, const Place& place, const char* entries) {
+  if (list.size() != gaps.size())
+    throw DocumentError(place.text() + ": expected " + std::to_string(gaps.size()) + " " + entries +
+                        ", one per gap, found " + std::to_string(list.size()));
+  for (std::size_t g = 0; g < gaps.size(); ++g) {
+    const Place entry{&place, {}, g};
+    if (list[g]["gap"] != gaps[g]["id"]) wrong({&entry, "gap"}, gaps[g]["id"], list[g]["gap"]);
+  }
+}
+
+void check_keys(const Document& object, const Document& named, const char* name, const Place& place) {
+  for (const Document& n : named)
+    if (!object.contains(n[name].get_ref<const std::string&>()))
+      throw DocumentError(place.text() + ": the key '" + n[name].get<std::string>() + "' is missing");
+}
+
+void check_relations(const Document& ranking, const Place& root) {
+  const Document& gaps = ranking["gaps"];
+  check_gaps(ranking["protocols"], gaps, {&root, "protocols"}, "protocols");
+  const Place measures{&root, "measures"}, models{&root, "models"};
+  for (std::size_t m = 0; m < ranking["measures"].size(); ++m) {
+    const Document& results = ranking["measures"][m]["results"];
+    const Place measure{&measures, {}, m}, all{&measure, "results"};
+    check_gaps(results, gaps, all, "results");
+    for (std::size_t g = 0; g < results.size(); ++g) {
+      const Place result{&all, {}, g};
+      check_keys(results[g]["statistics"], ranking["statistics"], "id", {&result, "statistics"});
+    }
+  }
+  for (std::size_t i = 0; i < ranking["models"].size(); ++i) {
+    const Place model{&models, {}, i};
+    check_keys(ranking["models"][i]["gaps"], gaps, "id", {&model, "gaps"});
+    check_keys(ranking["models"][i]["hp"], ranking["axes"], "name", {&model, "hp"});
+  }
+  if (!ranking.contains("comparison")) return;
+  const Place comparison{&root, "comparison"}, tests{&comparison, "tests"};
+  for (std::size_t t = 0; t < ranking["comparison"]["tests"].size(); ++t) {
+    const Document& test = ranking["comparison"]["tests"][t];
+    const Place place{&tests, {}, t};
+    if (test["mean_rank"].size() != test["measures"].size())
+      wrong({&place, "mean_rank"}, std::to_string(test["measures"].size()) + " entries, one per measure",
+            test["mean_rank"]);
+  }
 }
 
 }  // namespace
 
 void check(const Document& ranking) {
-  const std::string root = "ranking";
-  if (!ranking.is_object()) wrong(root, "an object", ranking);
-  const Document& schema = member(ranking, root, "schema");
-  if (schema != schema_id) wrong("ranking.schema", schema_id, schema);
-  text(ranking, root, "title");
-  if (!member(ranking, root, "provenance").is_object())
-    wrong("ranking.provenance", "an object", ranking["provenance"]);
-  const Document& population = member(ranking, root, "population");
-  for (const char* key : {"rows", "models", "configurations"}) number(population, "ranking.population", key);
-  const Document& excluded = member(population, "ranking.population", "excluded");
-  if (!excluded.is_object()) wrong("ranking.population.excluded", "an object", excluded);
-  for (const auto& item : excluded.items())
-    number(excluded, "ranking.population.excluded", item.key().c_str());
-  const Document& axes = list(ranking, root, "axes");
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    const std::string where = "ranking.axes[" + std::to_string(i) + "]";
-    text(axes[i], where, "name");
-    list(axes[i], where, "levels");
-  }
-  const Document& gaps = list(ranking, root, "gaps");
-  if (gaps.empty()) wrong("ranking.gaps", "at least one gap", gaps);
-  for (std::size_t i = 0; i < gaps.size(); ++i) {
-    const std::string where = "ranking.gaps[" + std::to_string(i) + "]";
-    text(gaps[i], where, "id");
-    text(gaps[i], where, "label");
-    text(gaps[i], where, "unit", true);
-  }
-  const Document& bootstrap = member(ranking, root, "bootstrap");
-  number(bootstrap, "ranking.bootstrap", "resamples");
-  number(bootstrap, "ranking.bootstrap", "level");
-  const Document& statistics = list(ranking, root, "statistics");
-  for (std::size_t i = 0; i < statistics.size(); ++i)
-    for (const char* key : {"id", "label", "better", "meaning"})
-      text(statistics[i], "ranking.statistics[" + std::to_string(i) + "]", key);
-  if (list(ranking, root, "protocols").size() != gaps.size())
-    wrong("ranking.protocols", "one entry per gap", ranking["protocols"]);
-  const Document& measures = list(ranking, root, "measures");
-  for (std::size_t i = 0; i < measures.size(); ++i) {
-    const std::string where = "ranking.measures[" + std::to_string(i) + "]";
-    for (const char* key : {"id", "kind"}) text(measures[i], where, key);
-    for (const char* key : {"name", "family", "sign", "formula", "source"})
-      text(measures[i], where, key, true);
-    for (const char* key : {"missing", "censored"})
-      number(member(measures[i], where, "counts"), where + ".counts", key);
-    const Document& results = list(measures[i], where, "results");
-    if (results.size() != gaps.size()) wrong(where + ".results", "one result per gap", results);
-    for (std::size_t g = 0; g < results.size(); ++g) {
-      const std::string here = where + ".results[" + std::to_string(g) + "]";
-      const Document& r = results[g];
-      text(r, here, "status");
-      if (member(r, here, "gap") != gaps[g]["id"])
-        wrong(here + ".gap", gaps[g]["id"].get_ref<const std::string&>().c_str(), r["gap"]);
-      number(r, here, "n");
-      for (const char* key : {"tau_a", "tau_b", "p_value"}) number(r, here, key, true);
-      text(r, here, "p_method", true);
-      text(r, here, "reason", true);
-      const Document& ties = member(r, here, "ties");
-      for (const char* key : {"measure", "gap", "both"}) number(ties, here + ".ties", key);
-      interval(r, here, "interval");
-      interval(r, here, "null_band");
-      const Document& all = member(r, here, "statistics");
-      for (const Document& s : statistics)
-        statistic(member(all, here + ".statistics", s["id"].get_ref<const std::string&>().c_str()),
-                  here + ".statistics." + s["id"].get<std::string>());
-    }
-  }
-  const Document& models = list(ranking, root, "models");
-  for (std::size_t i = 0; i < models.size(); ++i) {
-    const std::string where = "ranking.models[" + std::to_string(i) + "]";
-    text(models[i], where, "id");
-    for (const char* key : {"hp", "gaps", "measures"})
-      if (!member(models[i], where, key).is_object()) wrong(where + "." + key, "an object", models[i][key]);
-  }
-  for (const Document& note : list(ranking, root, "notes"))
-    if (!note.is_string()) wrong("ranking.notes", "texts", note);
+  static const Document schema = Document::parse(embedded::ranking_schema());
+  const Place root{nullptr, "ranking"};
+  if (ranking.is_object() && ranking.contains("schema"))  // before the keys that another version may lack
+    check_value(ranking["schema"], schema["properties"]["schema"], schema, {&root, "schema"});
+  check_value(ranking, schema, schema, root);
+  check_relations(ranking, root);
 }
 
 }  // namespace gapbench::reports

@@ -17,8 +17,8 @@ class DocumentError : public std::runtime_error {
 
 using Document = nlohmann::ordered_json;
 
-/// Throws DocumentError unless the parts the renderers read are there and of the right type. Every renderer
-/// calls it.
+/// Throws DocumentError unless the document fits the schema and its lists fit each other (one result per gap, one
+/// rank per measure, ...). Every renderer calls it. Cost: one walk through the document.
 void check(const Document& ranking);
 
 /// One page with everything in it: styles, script, charts and the document. Nothing is loaded at view time.

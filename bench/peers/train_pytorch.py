@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """The loop a user of PyTorch would write to train one small network on a CPU: tensors in memory, batches by slicing a
-permutation, torch.optim, no DataLoader, one thread. The peer of bench/zoo/compare_training.py.
+permutation, torch.optim, no DataLoader, one thread. With --cuda all of it is on the device. The peer of
+bench/zoo/compare_training.py.
 
-    train_pytorch.py '{"network": "fcn", "widths": [32, 32], ...}' DATA.safetensors [--channels-last]
+    train_pytorch.py '{"network": "fcn", "widths": [32, 32], ...}' DATA.safetensors [--channels-last] [--cuda]
 
 The data are train_x, train_y, test_x, test_y (images [n, channels, height, width] and labels), init.<i> (the initial values
 of the state dict, in its order) and order.<e> (the samples in the order of epoch e): the same network on the same batches
 as the other side. Prints one line of JSON.
 """
 import json
+import math
+import pathlib
 import sys
 import time
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 torch.set_num_threads(1)
@@ -87,6 +89,14 @@ def network(hp, shape, classes):
     return nn.Sequential(*layers, nn.Conv2d(channels, classes, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
+def load(file):
+    """The float32 tensors of a safetensors file, without the package of that name."""
+    content = bytearray(pathlib.Path(file).read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    return {name: torch.frombuffer(content, dtype=torch.float32, offset=start + t["data_offsets"][0], count=math.prod(t["shape"])).view(t["shape"])
+            for name, t in json.loads(content[8:start]).items() if name != "__metadata__"}
+
+
 def evaluate(model, x, y):
     loss = wrong = 0
     with torch.no_grad():
@@ -99,16 +109,23 @@ def evaluate(model, x, y):
 
 def main():
     hp = json.loads(sys.argv[1])
-    data = load_file(sys.argv[2])
-    train_x, test_x, train_y, test_y = data["train_x"], data["test_x"], data["train_y"].long(), data["test_y"].long()
+    data = load(sys.argv[2])
+    device = "cuda" if "--cuda" in sys.argv else "cpu"
+    train_x, test_x = data["train_x"].to(device), data["test_x"].to(device)
+    train_y, test_y = data["train_y"].long().to(device), data["test_y"].long().to(device)
     model = network(hp, train_x.shape[1:], int(train_y.max()) + 1)
     names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
     model.load_state_dict({name: data[f"init.{i}"] for i, name in enumerate(names)}, strict=False)
-    orders = [data[f"order.{epoch}"].long() for epoch in range(1, hp["max_epochs"] + 1)]
+    model = model.to(device)
+    orders = [data[f"order.{epoch}"].long().to(device) for epoch in range(1, hp["max_epochs"] + 1)]
     if "--channels-last" in sys.argv:
         model = model.to(memory_format=torch.channels_last)
         train_x, test_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, test_x))
     optimizer = torch.optim.SGD(model.parameters(), lr=hp["lr"], momentum=hp["momentum"])
+    if device == "cuda":  # what the first step costs once is not counted
+        nn.functional.cross_entropy(model(train_x[:hp["batch_size"]]), train_y[:hp["batch_size"]]).backward()
+        evaluate(model, test_x, test_y)
+        torch.cuda.synchronize()
     steps, start, cpu = 0, time.perf_counter(), time.process_time()
     for order in orders:
         model.train()

@@ -69,7 +69,8 @@ void dump(const TrainingData& data, const ModelSpec& model, const Architecture& 
     tensors.push_back({"init." + std::to_string(i), architecture.arrays()[i].shape, arrays[i]});
   std::vector<std::vector<float>> orders;  // integers below 2^24 are exact
   for (std::int64_t epoch = 1; epoch <= model.hp.max_epochs; ++epoch) {
-    const std::vector<std::uint32_t> order = epoch_order(model, data.train.count, epoch);
+    std::vector<std::uint32_t> order(static_cast<std::size_t>(data.train.count));
+    fill_epoch_order(model.id, epoch, order);
     orders.emplace_back(order.begin(), order.end());
   }
   for (std::size_t e = 0; e < orders.size(); ++e)

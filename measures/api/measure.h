@@ -48,7 +48,10 @@ struct MeasureInfo {
   unsigned needs = needs_weights;
   unsigned invariances = invariant_none;
   bool stochastic = false;
-  int revision = 1;  ///< raise it when values change: stored cells of an older revision are recomputed
+  int revision = 1;         ///< raise it when values change: stored cells of an older revision are recomputed
+  bool on_request = false;  ///< left out where no pattern names it
+  std::string_view searches =
+      {};                       ///< names of the searches it reads, separated by blanks: their cost is shared
   std::string_view notes = {};  ///< pitfalls, one or two sentences
 };
 

@@ -24,11 +24,20 @@ class Probe {
   /// One network of several: a full set of parameters in the order and the shapes of Snapshot::arrays(),
   /// concatenated.
   using Parameters = std::span<const float>;
-  /// Mean cross-entropy (nats) over all samples for each of K parameter sets, evaluated one after another.
-  /// Throws InternalError when a set has the wrong length. Cost: K forward passes over the data.
+  /// Logits of each of K parameter sets on the given samples (each in [0, samples()), any order), row-major [K, count,
+  /// classes] into `out`, for searches that look at few samples first. The bits depend on the arguments, never on the
+  /// number of threads.
+  /// Throws InternalError when a set has the wrong length. Cost: K count forward passes of one sample, shared by threads.
+  virtual void logits_of(std::span<const Parameters> stack, std::span<const std::int64_t> samples,
+                         std::span<float> out) = 0;
+  /// Gradient of the mean cross-entropy over the given samples at each of K parameter sets, in the same concatenated
+  /// order (0 for buffers); dropout off, batch norm by its running statistics. Each set is one thread's work.
+  virtual std::vector<std::vector<float>> gradients_of(std::span<const Parameters> stack,
+                                                       std::span<const std::int64_t> samples) = 0;
+  /// Mean cross-entropy (nats) over all samples for each of K parameter sets. Each sample's loss is float64 arithmetic on
+  /// its float32 logits, and so is the sum. Cost: K forward passes over the data.
   virtual std::vector<double> mean_losses(std::span<const Parameters> stack) = 0;
-  /// Gradient of the mean cross-entropy at the given parameters, in the same concatenated order (0 for
-  /// buffers).
+  /// gradients_of over all samples at one parameter set.
   virtual std::vector<float> mean_gradient(Parameters parameters) = 0;
 };
 

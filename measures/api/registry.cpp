@@ -46,8 +46,9 @@ std::vector<const Measure*> Registry::select(std::span<const std::string> patter
                      [&](const Measure& m) { return glob_match(pattern, m.info.id); }))
       throw InputError("no measure matches '" + pattern + "'" + suggestion(pattern, ids(measures_)));
   for (const Measure& m : measures_)
-    if (patterns.empty() || std::any_of(patterns.begin(), patterns.end(),
-                                        [&](const std::string& p) { return glob_match(p, m.info.id); }))
+    if (patterns.empty() ? !m.info.on_request
+                         : std::any_of(patterns.begin(), patterns.end(),
+                                       [&](const std::string& p) { return glob_match(p, m.info.id); }))
       selected.push_back(&m);
   return selected;
 }

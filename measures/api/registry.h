@@ -22,7 +22,7 @@ class Registry {
   const Measure& at(std::string_view id) const;
   /// Measures that match any of the patterns (`*` and `?`; "pbc", "wc-*"), in registration order, each once.
   /// A pattern that matches nothing throws InputError with the nearest id. No pattern at all selects every
-  /// measure.
+  /// measure that is not on request.
   std::vector<const Measure*> select(std::span<const std::string> patterns) const;
 
  private:

@@ -12,6 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "measures/api/outcome.h"
+#include "measures/api/plan.h"
+
 namespace gapbench {
 
 /// One saved array with its final and, where known, initial values, row-major float32.
@@ -20,6 +23,7 @@ struct Array {
   std::vector<std::int64_t> shape;  ///< as in PyTorch; {} is a scalar
   std::span<const float> final;     ///< prod(shape) values after training
   std::span<const float> init;      ///< prod(shape) values before training; empty where unknown
+  bool trained = true;              ///< false for a buffer: the running statistics of batch norm
 };
 
 enum class LayerKind { dense, conv };
@@ -52,6 +56,15 @@ class Memo {
   std::map<std::string, std::any> entries_;
 };
 
+/// A search that several measures share and that costs more than all of them: kept with the model, so that a measure
+/// added later costs nothing.
+struct StoredSearch {
+  int revision = 0;  ///< of the search's definition: another one is not used
+  Outcome outcome = Outcome::failed("not searched");
+  double seconds = 0;
+  double passes = 0;  ///< forward passes of one sample it took; a gradient counts as three
+};
+
 /// What training left on record, for measures of its course.
 struct TrainingRecord {
   std::int64_t steps = 0;  ///< optimiser steps in all
@@ -76,7 +89,7 @@ class Snapshot {
         storage_(std::move(storage)) {}
 
   const std::string& model_id() const { return model_id_; }
-  /// Every saved array: weights, biases and (later) batch-norm statistics, in network order.
+  /// Every saved array: weights, biases and batch-norm statistics, in network order.
   const std::vector<Array>& arrays() const { return arrays_; }
   /// Weight layers in network order, input first.
   const std::vector<Layer>& layers() const { return layers_; }
@@ -93,7 +106,12 @@ class Snapshot {
   /// Empty where gapbench did not train the model.
   const std::optional<TrainingRecord>& training() const { return training_; }
   void set_training(TrainingRecord record) { training_ = record; }
+  /// How the arrays form a network; empty where only the arrays are known.
+  const std::optional<Plan>& plan() const { return plan_; }
+  void set_plan(Plan plan) { plan_ = std::move(plan); }
   Memo& memo() const { return memo_; }
+  /// By name. The runner fills it before measures run and stores it afterwards.
+  std::map<std::string, StoredSearch>& searches() const { return searches_; }
 
  private:
   std::string model_id_;
@@ -103,7 +121,9 @@ class Snapshot {
   std::int64_t classes_;
   std::shared_ptr<const void> storage_;
   std::optional<TrainingRecord> training_;
+  std::optional<Plan> plan_;
   mutable Memo memo_;
+  mutable std::map<std::string, StoredSearch> searches_;
 };
 
 }  // namespace gapbench

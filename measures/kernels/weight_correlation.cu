@@ -1,8 +1,13 @@
-// CUDA version of absolute_cosine_sums: see weight_correlation.h for the contract. Three launches on one stream:
-//   1. inverse norms, one warp a row, float64;
-//   2. one block per 64 x 64 tile on or above the diagonal: products in shared memory, absolute values summed in registers, one
-//      float64 partial per tile; the cosines are never stored;
-//   3. partials of a matrix summed in a fixed order, so the bits do not depend on how blocks were scheduled.
+// CUDA version of absolute_cosine_sums: see weight_correlation.h for the contract. Nothing waits, nothing is allocated, and
+// every sum has a fixed order, so the bits do not depend on how blocks were scheduled. Two ways:
+//
+// Many matrices of short rows (the slices of a convolution): slice_sums, one launch. A block reads the rows of a few
+// matrices once, keeps them scaled in shared memory, and its lanes hold rows in registers while the others pass by.
+//
+// Else three steps: inverse norms; rows scaled and transposed into panels, padded with zeros to whole tiles; one block per
+// 128 x 128 tile of cosines on or above the diagonal, 8 x 8 of them a thread, whose absolute values are summed where they
+// are. A tile's steps come in through asynchronous copies, two blocks of steps ahead.
+#include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -13,36 +18,219 @@ namespace gapbench {
 namespace kernels {
 namespace {
 
-constexpr int tile = 64, steps = 16, threads = 256, each = 4;  // a thread owns 4 x 4 products of a tile
+constexpr int threads = 256, warps = threads / 32;
+constexpr int tile = 128, steps = 16, stages = 3;
 
-__host__ __device__ std::int64_t tiles_across(std::int64_t rows) {
-  return (rows + tile - 1) / tile;
+__host__ __device__ constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t size) {
+  return (n + size - 1) / size;
 }
-__host__ __device__ std::int64_t tiles_above(std::int64_t rows) {
-  return tiles_across(rows) * (tiles_across(rows) + 1) / 2;
+__host__ __device__ constexpr std::int64_t tiles_above(std::int64_t rows) {
+  return blocks_of(rows, tile) * (blocks_of(rows, tile) + 1) / 2;
 }
 
-// inverse[b * rows + i]: two factors whose product is 1 / |w_i|, which alone leaves float32 for rows of denormal or
-// huge numbers; the first is a power of two. Zeros for a zero row, NaN for one that is not finite.
-__global__ void inverse_norms(RowBatches in, float2* inverse) {
-  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
+__device__ double warp_sum(double x) {
+  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
+  return x;
+}
+
+// Two factors whose product is 1 / |w| for a sum of squares, which alone leaves float32 for rows of denormal or huge
+// numbers; the first is a power of two. Zeros for a zero row, NaN for one that is not finite.
+__device__ float2 inverse_norm(double squares) {
+  if (squares == 0) return make_float2(0, 0);
+  if (!isfinite(squares)) return make_float2(nanf(""), nanf(""));
+  if (squares > 1e-30 && squares < 1e30) return make_float2(1, 1 / sqrtf(static_cast<float>(squares)));
+  int exponent;
+  const double mantissa = frexp(1 / sqrt(squares), &exponent);
+  const int half = exponent / 2;
+  return make_float2(ldexpf(1.0f, half), static_cast<float>(ldexp(mantissa, exponent - half)));
+}
+
+// ---- many matrices of short rows
+
+// What a block of slice_sums keeps in shared memory: rows of each matrix scaled to unit length, sums, counts.
+struct SlicePlan {
+  int channels_log2, padded;  // matrices a block; rows of one, padded
+  int row_tiles, column_tiles, items;
+};
+
+__host__ __device__ constexpr int slice_stride(int length) {
+  return (length + 3) / 4 * 4;
+}
+
+// One item is a tile of 32 Each rows i by 32 rows j of one matrix; a warp does an item, a lane Each rows i.
+template <int Length, int Each>
+__global__ void __launch_bounds__(threads) slice_sums(RowBatches in, SlicePlan plan, CosineSum* out) {
+  constexpr int stride = slice_stride(Length);
+  extern __shared__ float4 memory[];
+  const int channels = 1 << plan.channels_log2;
+  float* const unit = reinterpret_cast<float*>(memory);
+  double* const partial =
+      reinterpret_cast<double*>(unit + static_cast<std::size_t>(channels) * plan.padded * stride);
+  int* const zeros = reinterpret_cast<int*>(partial + channels * plan.items);
+  int* const broken = zeros + channels;
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) << plan.channels_log2;
+  const int rows = static_cast<int>(in.rows), length = static_cast<int>(in.length);
+  for (int c = threadIdx.x; c < channels; c += threads) zeros[c] = broken[c] = 0;
+  __syncthreads();
+  for (int i = threadIdx.x; i < plan.padded << plan.channels_log2; i += threads) {
+    const int r = i >> plan.channels_log2,
+              c = i & (channels - 1);  // neighbours in memory go to neighbouring threads
+    float w[stride] = {};
+    if (r < rows && first + c < in.batches) {
+      const float* const from = in.data + (first + c) * in.batch_stride + r * in.row_stride;
+      double squares = 0;
+#pragma unroll
+      for (int k = 0; k < Length; ++k) {
+        if (k < length) w[k] = from[k];
+        squares += static_cast<double>(w[k]) * static_cast<double>(w[k]);
+      }
+      const float2 scale = inverse_norm(squares);
+      if (squares == 0) atomicAdd(zeros + c, 1);
+      if (isnan(scale.x)) atomicAdd(broken + c, 1);
+#pragma unroll
+      for (int k = 0; k < Length; ++k) w[k] = w[k] * scale.x * scale.y;
+    }
+    float4* const to = memory + (c * plan.padded + r) * (stride / 4);
+#pragma unroll
+    for (int k = 0; k < stride; k += 4) to[k / 4] = make_float4(w[k], w[k + 1], w[k + 2], w[k + 3]);
+  }
+  __syncthreads();
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  for (int item = warp; item < plan.items << plan.channels_log2; item += warps) {
+    const int c = item / plan.items;
+    int row_tile = 0, column_tile = item % plan.items;
+    for (; column_tile >= plan.column_tiles - row_tile * Each; ++row_tile)
+      column_tile -= plan.column_tiles - row_tile * Each;
+    column_tile += row_tile * Each;
+    const int i0 = row_tile * 32 * Each + lane, j0 = column_tile * 32;
+    const float4* const matrix = memory + c * plan.padded * (stride / 4);
+    const auto load = [&](int row, float* w) {
+#pragma unroll
+      for (int k = 0; k < stride; k += 4) {
+        const float4 part = matrix[row * (stride / 4) + k / 4];
+        w[k] = part.x, w[k + 1] = part.y, w[k + 2] = part.z, w[k + 3] = part.w;
+      }
+    };
+    float mine[Each][stride], sum[Each] = {};
+#pragma unroll
+    for (int e = 0; e < Each; ++e) load(i0 + 32 * e, mine[e]);
+    const auto pass = [&](auto wanted) {
+#pragma unroll 4
+      for (int j = j0; j < j0 + 32; ++j) {
+        float other[stride];
+        load(j, other);
+#pragma unroll
+        for (int e = 0; e < Each; ++e) {
+          float product = 0;
+#pragma unroll
+          for (int k = 0; k < Length; ++k) product = fmaf(mine[e][k], other[k], product);
+          if (wanted(i0 + 32 * e, j)) sum[e] += fabsf(product);  // missing rows are zero
+        }
+      }
+    };
+    if (column_tile >= (row_tile + 1) * Each)
+      pass([](int, int) { return true; });
+    else
+      pass([](int i, int j) { return i < j; });
+    double total = 0;
+#pragma unroll
+    for (int e = 0; e < Each; ++e) total += static_cast<double>(sum[e]);
+    total = warp_sum(total);
+    if (lane == 0) partial[item] = total;
+  }
+  __syncthreads();
+  for (int c = warp; c < channels && first + c < in.batches; c += warps) {
+    double total = 0;
+    for (int t = lane; t < plan.items; t += 32) total += partial[c * plan.items + t];
+    total = warp_sum(total);
+    if (lane == 0) {
+      const std::int64_t present = rows - zeros[c];
+      out[first + c] = {broken[c] > 0 ? nan("") : total, present * (present - 1) / 2, zeros[c]};
+    }
+  }
+}
+
+constexpr std::size_t most_shared = 96 * 1024, usual_shared = 32 * 1024;
+
+template <int Length, int Each>
+bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
+  SlicePlan plan;
+  plan.padded = static_cast<int>(blocks_of(in.rows, 32 * Each) * 32 * Each);
+  plan.row_tiles = plan.padded / (32 * Each);
+  plan.column_tiles = static_cast<int>(blocks_of(in.rows, 32));
+  plan.items = 0;
+  for (int t = 0; t < plan.row_tiles; ++t) plan.items += plan.column_tiles - t * Each;
+  const std::size_t one = static_cast<std::size_t>(plan.padded) * slice_stride(Length) * sizeof(float) +
+                          static_cast<std::size_t>(plan.items) * sizeof(double) + 2 * sizeof(int);
+  if (one > most_shared) return false;
+  if (out == nullptr) return true;
+  plan.channels_log2 = 0;
+  while (plan.channels_log2 < 4 && (one << (plan.channels_log2 + 1)) <= usual_shared &&
+         in.batches >> (plan.channels_log2 + 1) >= 264)  // two blocks on each of 132 multiprocessors
+    ++plan.channels_log2;
+  const std::size_t bytes = one << plan.channels_log2;
+  cudaFuncSetAttribute(slice_sums<Length, Each>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       static_cast<int>(most_shared));
+  const auto grid = static_cast<unsigned>(blocks_of(in.batches, std::int64_t{1} << plan.channels_log2));
+  slice_sums<Length, Each><<<grid, threads, bytes, stream>>>(in, plan, out);
+  return true;
+}
+
+template <int Length>
+bool sum_slices_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
+  constexpr int most = Length > 25 ? 1 : Length > 9 ? 2 : 4;  // rows that a lane's registers hold
+  if (most == 1 || in.rows <= 32) return sum_slices<Length, 1>(in, out, stream);
+  if (most == 2 || in.rows < 256) return sum_slices < Length, most<2 ? 1 : 2>(in, out, stream);
+  return sum_slices<Length, most>(in, out, stream);
+}
+
+// False where the rows are too long, or the matrices too large or too few to fill the device. Without `out` nothing runs.
+bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
+  if (in.rows > 2048 || (in.rows > tile && in.batches < 16)) return false;
+  if (in.length <= 4) return sum_slices_of<4>(in, out, stream);
+  if (in.length <= 9) return sum_slices_of<9>(in, out, stream);
+  if (in.length <= 16) return sum_slices_of<16>(in, out, stream);
+  if (in.length <= 25) return sum_slices_of<25>(in, out, stream);
+  if (in.length <= 49) return sum_slices_of<49>(in, out, stream);
+  return false;
+}
+
+// ---- any matrices
+
+__global__ void __launch_bounds__(threads) inverse_norms(RowBatches in, float2* inverse) {
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
   const int lane = threadIdx.x % 32;
   if (row >= in.batches * in.rows) return;
   const float* w = in.data + row / in.rows * in.batch_stride + row % in.rows * in.row_stride;
   double sum = 0;
   for (std::int64_t k = lane; k < in.length; k += 32)
     sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-  if (lane != 0) return;
-  if (sum == 0 || !isfinite(sum)) {
-    const float same = sum == 0 ? 0.0f : nanf("");
-    inverse[row] = make_float2(same, same);
-    return;
+  sum = warp_sum(sum);
+  if (lane == 0) inverse[row] = inverse_norm(sum);
+}
+
+// panels[k * panel_rows + r] of each matrix: unit rows, step by step, zero where there is no row or step. A block moves
+// 32 steps of 32 rows.
+__global__ void __launch_bounds__(threads) make_panels(RowBatches in, const float2* inverse, float* panels) {
+  __shared__ float block[32][33];
+  const std::int64_t panel_rows = blocks_of(in.rows, tile) * tile,
+                     panel_steps = blocks_of(in.length, 32) * 32;
+  const std::int64_t across = panel_rows / 32, down = panel_steps / 32;
+  const std::int64_t batch = blockIdx.x / (across * down), rest = blockIdx.x % (across * down);
+  const std::int64_t r0 = rest / down * 32, k0 = rest % down * 32;
+  const int x = threadIdx.x % 32, y = threadIdx.x / 32;
+  for (int i = y; i < 32; i += warps) {
+    const std::int64_t r = r0 + i, k = k0 + x;
+    float value = 0;
+    if (r < in.rows && k < in.length) {
+      const float2 scale = inverse[batch * in.rows + r];
+      value = in.data[batch * in.batch_stride + r * in.row_stride + k] * scale.x * scale.y;
+    }
+    block[i][x] = value;
   }
-  int exponent;
-  const double mantissa = frexp(1 / sqrt(sum), &exponent);
-  const int half = exponent / 2;
-  inverse[row] = make_float2(ldexpf(1.0f, half), static_cast<float>(ldexp(mantissa, exponent - half)));
+  __syncthreads();
+  float* const to = panels + batch * panel_rows * panel_steps;
+  for (int i = y; i < 32; i += warps) to[(k0 + i) * panel_rows + r0 + x] = block[x][i];
 }
 
 // Row and column of the t-th tile on or above the diagonal, columns first: (0,0) (0,1) (1,1) (0,2) (1,2) (2,2) ...
@@ -53,47 +241,68 @@ __device__ void tile_position(std::int64_t t, std::int64_t& row, std::int64_t& c
   row = t - column * (column + 1) / 2;
 }
 
-__global__ void __launch_bounds__(threads) tile_sums(RowBatches in, const float2* inverse, double* partial) {
-  __shared__ float a[steps][tile + 4], b[steps][tile + 4];
-  __shared__ double warp_sum[threads / 32];
-  const std::int64_t batch = blockIdx.y;
+__global__ void __launch_bounds__(threads, 2)
+    tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, double* partial) {
+  __shared__ float4 memory[stages][2][steps][tile / 4];
+  const std::int64_t batch = blockIdx.x / tiles;
   std::int64_t tile_row, tile_column;
-  tile_position(blockIdx.x, tile_row, tile_column);
-  const float* base = in.data + batch * in.batch_stride;
-  const float2* scale = inverse + batch * in.rows;
-  const auto scaled = [&](std::int64_t r, std::int64_t k) {
-    return r < in.rows && k < in.length ? base[r * in.row_stride + k] * scale[r].x * scale[r].y : 0.0f;
-  };
-  const int row = threadIdx.x / (tile / each) * each, column = threadIdx.x % (tile / each) * each;
-  float product[each][each] = {};
-  for (std::int64_t k0 = 0; k0 < in.length; k0 += steps) {
-    for (int i = threadIdx.x; i < tile * steps; i += threads) {
-      const int r = i / steps, k = i % steps;
-      // a scaled row is a unit vector: values of any magnitude stay inside float32
-      a[k][r] = scaled(tile_row * tile + r, k0 + k);
-      b[k][r] = scaled(tile_column * tile + r, k0 + k);
+  tile_position(blockIdx.x % tiles, tile_row, tile_column);
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const float* from = panels + (batch * panel_steps + warp) * panel_rows + tile_row * tile + lane * 4;
+  const int to_column = static_cast<int>(tile_column - tile_row) * tile;
+  const auto fetch = [&](int stage) {  // the next block of steps
+#pragma unroll
+    for (int k = 0; k < steps; k += warps) {
+      __pipeline_memcpy_async(&memory[stage][0][warp + k][lane], from, 16);
+      __pipeline_memcpy_async(&memory[stage][1][warp + k][lane], from + to_column, 16);
+      from += warps * static_cast<std::int64_t>(panel_rows);
     }
-    __syncthreads();
+  };
+  // A warp owns 64 x 32 cosines, a lane two groups of four rows by two groups of four columns. Neighbouring lanes read the
+  // same words: fewer shared-memory transactions.
+  const int row = warp / 4 * 16 + (lane >> 1 & 7), column = warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
+  const int blocks = panel_steps / steps;
+  for (int s = 0; s < stages - 1; ++s) {
+    if (s < blocks) fetch(s);
+    __pipeline_commit();
+  }
+  float product[8][8] = {};
+  int stage = 0;
+  for (int block = 0; block < blocks; ++block) {
+    __pipeline_wait_prior(stages - 2);
+    __syncthreads();  // the block of steps is there for all, and all are done with the one before it
+    if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
+    __pipeline_commit();
 #pragma unroll
-    for (int k = 0; k < steps; ++k)
+    for (int k = 0; k < steps; ++k) {
+      const float4 a0 = memory[stage][0][k][row], a1 = memory[stage][0][k][row + 8];
+      const float4 b0 = memory[stage][1][k][column], b1 = memory[stage][1][k][column + 4];
+      const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
+      const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
 #pragma unroll
-      for (int i = 0; i < each; ++i)
+      for (int i = 0; i < 8; ++i)
 #pragma unroll
-        for (int j = 0; j < each; ++j) product[i][j] = fmaf(a[k][row + i], b[k][column + j], product[i][j]);
-    __syncthreads();
+        for (int j = 0; j < 8; ++j) product[i][j] = fmaf(a[i], b[j], product[i][j]);
+    }
+    stage = stage + 1 == stages ? 0 : stage + 1;
   }
   double sum = 0;
-  for (int i = 0; i < each; ++i)
-    for (int j = 0; j < each; ++j)
-      if (tile_row * tile + row + i < tile_column * tile + column + j)
-        sum += fabs(static_cast<double>(product[i][j]));
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-  if (threadIdx.x % 32 == 0) warp_sum[threadIdx.x / 32] = sum;
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const int r = row * 4 + i / 4 * 32 + i % 4, c = column * 4 + j / 4 * 16 + j % 4;
+      if (to_column > 0 || r < c) sum += fabs(static_cast<double>(product[i][j]));
+    }
+  sum = warp_sum(sum);
+  __syncthreads();
+  double* const of_warp = reinterpret_cast<double*>(memory);
+  if (lane == 0) of_warp[warp] = sum;
   __syncthreads();
   if (threadIdx.x == 0) {
     double total = 0;
-    for (int w = 0; w < threads / 32; ++w) total += warp_sum[w];
-    partial[batch * tiles_above(in.rows) + blockIdx.x] = total;
+    for (int w = 0; w < warps; ++w) total += of_warp[w];
+    partial[blockIdx.x] = total;
   }
 }
 
@@ -123,43 +332,50 @@ __global__ void __launch_bounds__(threads)
   }
   if (threadIdx.x == 0) {
     const std::int64_t rows = in.rows - zeros[0];
-    out[batch].sum = bad[0] > 0 ? nan("") : sums[0];
-    out[batch].pairs = rows * (rows - 1) / 2;
-    out[batch].zero_rows = zeros[0];
+    out[batch] = {bad[0] > 0 ? nan("") : sums[0], rows * (rows - 1) / 2, zeros[0]};
   }
 }
 
-std::size_t aligned(std::size_t bytes) {
+constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 255) / 256 * 256;
 }
+
+// Where in the workspace what lies, in bytes.
+struct Layout {
+  std::size_t panels, partial, end;
+  explicit Layout(const RowBatches& in) {
+    const std::int64_t panel = blocks_of(in.rows, tile) * tile * (blocks_of(in.length, 32) * 32);
+    panels = aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float2));
+    partial = panels + aligned(static_cast<std::size_t>(in.batches * panel) * sizeof(float));
+    end = partial + aligned(static_cast<std::size_t>(in.batches * tiles_above(in.rows)) * sizeof(double));
+  }
+};
 
 }  // namespace
 
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in) {
-  return aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float2)) +
-         aligned(static_cast<std::size_t>(in.batches * tiles_above(in.rows)) * sizeof(double));
+  return in.rows > 0 && sum_slices(in, nullptr, nullptr) ? 0 : Layout(in).end;
 }
 
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream) {
   if (in.batches == 0) return cudaSuccess;
   const auto s = static_cast<cudaStream_t>(stream);
-  float2* inverse = static_cast<float2*>(workspace);
-  double* partial =
-      reinterpret_cast<double*>(static_cast<char*>(workspace) +
-                                aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float2)));
-  constexpr std::int64_t largest_grid_y = 65535;  // more matrices than that go in several launches
+  if (in.rows > 0 && sum_slices(in, out, s)) return cudaGetLastError();
+  const Layout layout(in);
+  char* const memory = static_cast<char*>(workspace);
+  float2* const inverse = static_cast<float2*>(workspace);
+  float* const panels = reinterpret_cast<float*>(memory + layout.panels);
+  double* const partial = reinterpret_cast<double*>(memory + layout.partial);
   if (in.rows > 0) {
-    const std::int64_t warps = in.batches * in.rows;
-    inverse_norms<<<static_cast<unsigned>((warps * 32 + threads - 1) / threads), threads, 0, s>>>(in,
-                                                                                                  inverse);
-    for (std::int64_t first = 0; first < in.batches; first += largest_grid_y) {
-      RowBatches part = in;
-      part.data = in.data + first * in.batch_stride;
-      part.batches = in.batches - first < largest_grid_y ? in.batches - first : largest_grid_y;
-      const dim3 grid(static_cast<unsigned>(tiles_above(in.rows)), static_cast<unsigned>(part.batches));
-      tile_sums<<<grid, threads, 0, s>>>(part, inverse + first * in.rows,
-                                         partial + first * tiles_above(in.rows));
-    }
+    const std::int64_t panel_rows = blocks_of(in.rows, tile) * tile,
+                       panel_steps = blocks_of(in.length, 32) * 32;
+    inverse_norms<<<static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, 0, s>>>(in,
+                                                                                                    inverse);
+    const std::int64_t moves = in.batches * (panel_rows / 32) * (panel_steps / 32);
+    if (moves > 0) make_panels<<<static_cast<unsigned>(moves), threads, 0, s>>>(in, inverse, panels);
+    const std::int64_t tiles = tiles_above(in.rows);
+    tile_sums<<<static_cast<unsigned>(in.batches * tiles), threads, 0, s>>>(
+        panels, static_cast<int>(panel_rows), static_cast<int>(panel_steps), tiles, partial);
   }
   finish<<<static_cast<unsigned>(in.batches), threads, 0, s>>>(in, inverse, partial, out);
   return cudaGetLastError();

@@ -16,7 +16,8 @@
 // Source    Jin et al., NeurIPS 2020 (arXiv 2010.05983), weight correlation; the smoothed form is that of the
 //           paper's released notebooks (e = 1e-5).
 // Error     ref: float64 loops, the specification. cpu, cuda: float32 products, float64 sums; each cosine is
-//           off by at most cosine_error(length), so |S - S_ref| <= pairs * cosine_error(length). Tests use it.
+//           off by at most cosine_error(length), on CUDA by cosine_error_cuda(length), so |S - S_ref| <= pairs
+//           times that. Tests use it. What is seen is smaller by far: errors of products have both signs.
 // Cost      plain, smoothed: rows^2 length / 2 multiply-adds per batch; signed: rows length.
 #pragma once
 
@@ -31,6 +32,12 @@ namespace kernels {
 inline constexpr double cosine_error(std::int64_t length) {
   return (static_cast<double>(length < 256 ? length : 256) + static_cast<double>(length) / 256.0 + 6.0) *
          0x1p-24;
+}
+
+/// The same for CUDA, where the products of a cosine are summed one after the other, and up to 32 cosines in
+/// float32 before float64 takes them.
+inline constexpr double cosine_error_cuda(std::int64_t length) {
+  return (static_cast<double>(length) + 40.0) * 0x1p-24;
 }
 
 struct RowBatches {
@@ -63,7 +70,9 @@ const char* cpu_variant();
 // CUDA, where it was compiled (GAPBENCH_HAVE_CUDA); Torch-free. All pointers but `in` itself are on the
 // device. Enqueues on `stream` (a cudaStream_t) and returns without waiting. Results do not depend on the
 // launch. Returns a cudaError_t as int.
-/// Bytes of device workspace that absolute_cosine_sums_cuda needs.
+// `out` is aligned as CosineSum, `workspace` to 256 bytes. Rows and length of one matrix are below 2^31.
+/// Bytes of device workspace that absolute_cosine_sums_cuda needs: about that of the rows, each matrix padded to
+/// whole tiles of 128 rows by 32 values; 0 for many matrices of short rows.
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in);
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream);
 

@@ -2,13 +2,12 @@
 // products above the diagonal are formed and folded at once. Blocks of 256 steps by 512 columns keep one
 // operand in the level-2 cache.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
-#include <thread>
 #include <vector>
 
 #include "measures/kernels/weight_correlation.h"
+#include "measures/numerics/parallel_for.h"
 
 namespace gapbench::kernels {
 
@@ -167,20 +166,6 @@ double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::i
         sum += fold_tile(tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size, i, j);
   }
   return sum;
-}
-
-// Runs task(index, thread) for every index; which thread takes which does not matter to the caller.
-template <class Task>
-void parallel_for(std::int64_t count, int threads, const Task& task) {
-  std::atomic<std::int64_t> next{0};
-  const auto work = [&](int t) {
-    for (std::int64_t i = next++; i < count; i = next++) task(i, t);
-  };
-  std::vector<std::thread> pool;
-  const int used = static_cast<int>(std::min<std::int64_t>(std::max(threads, 1), count));
-  for (int t = 1; t < used; ++t) pool.emplace_back(work, t);
-  if (count > 0) work(0);
-  for (std::thread& t : pool) t.join();
 }
 
 // Row blocks are whole panels, so that no tile is shared between two of them.

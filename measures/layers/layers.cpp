@@ -4,16 +4,17 @@
 #include <limits>
 
 #include "measures/kernels/spectral.h"
+#include "measures/layers/batch_norm.h"
 #include "measures/numerics/sum.h"
 
 namespace gapbench::measures {
 
 namespace {
 
-std::vector<float> change(const Array& a) {
-  std::vector<float> d(a.final.size());
+std::vector<float> difference(std::span<const float> a, std::span<const float> b) {
+  std::vector<float> d(a.size());
   for (std::size_t i = 0; i < d.size(); ++i)
-    d[i] = static_cast<float>(static_cast<double>(a.final[i]) - static_cast<double>(a.init[i]));
+    d[i] = static_cast<float>(static_cast<double>(a[i]) - static_cast<double>(b[i]));
   return d;
 }
 
@@ -28,8 +29,10 @@ OperatorNorms compute_operator_norms(const Snapshot& snapshot, bool of_change) {
   OperatorNorms result;
   for (const Layer& layer : snapshot.layers()) {
     const Array& w = snapshot.weight(layer);
-    const std::vector<float> difference = of_change ? change(w) : std::vector<float>();
-    const std::span<const float> values = of_change ? std::span<const float>(difference) : w.final;
+    const std::span<const float> final = folded_final(snapshot).arrays[layer.weight];
+    const std::vector<float> change =
+        of_change ? difference(final, folded_init(snapshot).arrays[layer.weight]) : std::vector<float>();
+    const std::span<const float> values = of_change ? std::span<const float>(change) : final;
     const LayerShape s = shape_of(snapshot, layer);
     const kernels::OperatorNorm norm =
         layer.kind == LayerKind::dense
@@ -52,8 +55,8 @@ std::vector<double> compute_proxies(const Snapshot& snapshot, bool of_change) {
   std::vector<double> proxies;
   for (const Layer& layer : snapshot.layers()) {
     const Array& w = snapshot.weight(layer);
-    const std::vector<float> difference = of_change ? change(w) : std::vector<float>();
-    const std::span<const float> values = of_change ? std::span<const float>(difference) : w.final;
+    const std::vector<float> change = of_change ? difference(w.final, w.init) : std::vector<float>();
+    const std::span<const float> values = of_change ? std::span<const float>(change) : w.final;
     const LayerShape s = shape_of(snapshot, layer);
     proxies.push_back(
         layer.kind == LayerKind::dense
@@ -123,6 +126,15 @@ const std::vector<double>& frobenius_norms(const Snapshot& snapshot) {
   return snapshot.memo().get("frobenius_norms", [&] {
     std::vector<double> norms;
     for (const Layer& layer : snapshot.layers())
+      norms.push_back(std::sqrt(kernels::squared_distance(folded_final(snapshot).arrays[layer.weight], {})));
+    return norms;
+  });
+}
+
+const std::vector<double>& frobenius_norms_of_saved(const Snapshot& snapshot) {
+  return snapshot.memo().get("frobenius_norms_of_saved", [&] {
+    std::vector<double> norms;
+    for (const Layer& layer : snapshot.layers())
       norms.push_back(std::sqrt(kernels::squared_distance(snapshot.weight(layer).final, {})));
     return norms;
   });
@@ -131,10 +143,9 @@ const std::vector<double>& frobenius_norms(const Snapshot& snapshot) {
 const std::vector<double>& frobenius_norms_of_change(const Snapshot& snapshot) {
   return snapshot.memo().get("frobenius_norms_of_change", [&] {
     std::vector<double> norms;
-    for (const Layer& layer : snapshot.layers()) {
-      const Array& w = snapshot.weight(layer);
-      norms.push_back(std::sqrt(kernels::squared_distance(w.final, w.init)));
-    }
+    for (const Layer& layer : snapshot.layers())
+      norms.push_back(std::sqrt(kernels::squared_distance(folded_final(snapshot).arrays[layer.weight],
+                                                          folded_init(snapshot).arrays[layer.weight])));
     return norms;
   });
 }

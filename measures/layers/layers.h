@@ -54,12 +54,14 @@ double correlation_g(const LayerCorrelation& layer);
 /// with one entry, for the first `columns` inputs of a dense layer (all for 0).
 std::vector<double> notebook_means(const Snapshot& snapshot, const Layer& layer, std::int64_t columns);
 
-/// Frobenius norm of each layer's weights, or of final minus initial weights.
+/// Frobenius norm of each layer's weights, batch norm folded (batch_norm.h), or of folded final minus folded initial
+/// weights; the last one of the weights as they are saved.
 const std::vector<double>& frobenius_norms(const Snapshot& snapshot);
+const std::vector<double>& frobenius_norms_of_saved(const Snapshot& snapshot);
 const std::vector<double>& frobenius_norms_of_change(const Snapshot& snapshot);
 
-/// True operator norms of each layer (conv: real stride, zero padding and input size), of the final weights
-/// or of final minus initial. `problem` says why there are none.
+/// True operator norms of each layer (conv: real stride, zero padding and input size), batch norm folded, of the final
+/// weights or of final minus initial. `problem` says why there are none.
 struct OperatorNorms {
   std::vector<double> values;
   std::string problem;
@@ -67,7 +69,8 @@ struct OperatorNorms {
 const OperatorNorms& operator_norms(const Snapshot& snapshot);
 const OperatorNorms& operator_norms_of_change(const Snapshot& snapshot);
 
-/// The released code's spectral proxies of each layer, of the final weights or of final minus initial.
+/// The released code's spectral proxies of each layer, of the saved final weights or of final minus initial: that
+/// code does not fold batch norm.
 const std::vector<double>& spectral_proxies(const Snapshot& snapshot);
 const std::vector<double>& spectral_proxies_of_change(const Snapshot& snapshot);
 

@@ -1,7 +1,7 @@
 // fro-dist: squared Frobenius distance to the initial weights.
 //
 // Formula   sum over layers of ||W_l - W_l^0||_F^2.
-// Inputs    final and initial weights of every layer.
+// Inputs    final and initial weights of every layer, batch norm folded.
 // Returns   a number >= 0.
 // Source    Jiang et al. 2019, equation 40; twice pb-notebook without its biases.
 // Error     float64, compensated.
@@ -30,6 +30,7 @@ Measure fro_dist() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

@@ -1,7 +1,7 @@
 // l2-dist: distance to the initial weights.
 //
 // Formula   sqrt(sum over layers of ||W_l - W_l^0||_F^2).
-// Inputs    final and initial weights of every layer.
+// Inputs    final and initial weights of every layer, batch norm folded.
 // Returns   a number >= 0.
 // Source    Dziugaite et al. 2020, released code (101); Nagarajan and Kolter 2019. The square root of fro-
 //           dist: the same order.
@@ -35,6 +35,7 @@ Measure l2_dist() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

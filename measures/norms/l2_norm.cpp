@@ -1,7 +1,7 @@
 // l2-norm: parameter norm.
 //
 // Formula   sqrt(sum over layers of ||W_l||_F^2).
-// Inputs    final weights of every layer.
+// Inputs    final weights of every layer, batch norm folded.
 // Returns   a number >= 0.
 // Source    Dziugaite et al. 2020, released code (100). The square root of param-norm: the same order.
 // Error     float64, compensated.
@@ -31,6 +31,7 @@ Measure l2_norm() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

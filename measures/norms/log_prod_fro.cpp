@@ -1,7 +1,7 @@
 // log-prod-fro: product of squared Frobenius norms.
 //
 // Formula   2 sum over layers of ln ||W_l||_F.
-// Inputs    final weights of every layer.
+// Inputs    final weights of every layer, batch norm folded.
 // Returns   a logarithm; undefined when a layer is zero.
 // Source    Jiang et al. 2019, equation 37; Dziugaite et al. 2020.
 // Error     float64, compensated.
@@ -30,6 +30,7 @@ Measure log_prod_fro() {
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling | invariant_bias;
   m.info.notes = "Twice wc-pfn, as each source has it: the same order.";
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

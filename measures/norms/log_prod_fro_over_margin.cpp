@@ -1,7 +1,7 @@
 // log-prod-fro-over-margin: product of squared Frobenius norms over the squared margin (log).
 //
 // Formula   2 sum over layers of ln ||W_l||_F - 2 ln margin.
-// Inputs    final weights of every layer, logits and labels.
+// Inputs    final weights of every layer, batch norm folded, logits and labels.
 // Returns   a logarithm; undefined when a layer is zero; censored where the margin is not positive (margin.h).
 // Source    Jiang et al. 2019, equation 36.
 // Error     float64, compensated; the margin that of float32 logits.
@@ -30,6 +30,7 @@ Measure log_prod_fro_over_margin() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_data | needs_labels;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

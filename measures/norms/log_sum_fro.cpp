@@ -1,7 +1,7 @@
 // log-sum-fro: geometric-mean form of the product of Frobenius norms (log).
 //
 // Formula   ln L + (1 / L) 2 sum over layers of ln ||W_l||_F, L layers.
-// Inputs    final weights of every layer.
+// Inputs    final weights of every layer, batch norm folded.
 // Returns   a logarithm; undefined when a layer is zero.
 // Source    Jiang et al. 2019, equation 39: the name says sum, the formula is L times the geometric mean.
 // Error     float64, compensated.
@@ -29,6 +29,7 @@ Measure log_sum_fro() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

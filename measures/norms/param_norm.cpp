@@ -1,7 +1,7 @@
 // param-norm: squared parameter norm.
 //
 // Formula   sum over layers of ||W_l||_F^2.
-// Inputs    final weights of every layer.
+// Inputs    final weights of every layer, batch norm folded.
 // Returns   a number >= 0.
 // Source    Jiang et al. 2019, equation 42.
 // Error     float64, compensated.
@@ -30,6 +30,7 @@ Measure param_norm() {
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
   m.info.notes = "Its scale is arbitrary where rescaling a ReLU network leaves the function alone.";
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

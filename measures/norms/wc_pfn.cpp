@@ -2,7 +2,7 @@
 //
 // Formula   sum over layers of ln ||W_l||_F: the logarithm of the product, which overflows for deep
 //           networks.
-// Inputs    final weights of every layer (arrays of two or more dimensions).
+// Inputs    final weights of every layer (arrays of two or more dimensions), batch norm not folded.
 // Returns   a logarithm; undefined when a layer is zero.
 // Source    released code of Jin et al. 2020 (PFN), which ranks the product itself: the order is the same.
 // Error     float64, compensated.
@@ -14,7 +14,7 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe*) {
-  return sum_of_logs(snapshot, frobenius_norms(snapshot), "the Frobenius norm", 1);
+  return sum_of_logs(snapshot, frobenius_norms_of_saved(snapshot), "the Frobenius norm", 1);
 }
 
 }  // namespace

@@ -6,11 +6,8 @@
 // Source    Jiang et al. 2019, equation 21.
 // Error     float64 sums over float32 logits.
 // Cost      One forward pass, shared.
-#include <algorithm>
-#include <cmath>
-
 #include "measures/api/measure.h"
-#include "measures/numerics/sum.h"
+#include "measures/kernels/logit_statistics.h"
 
 namespace gapbench::measures {
 namespace {
@@ -19,16 +16,11 @@ Outcome compute(const Snapshot&, Probe* probe) {
   if (probe == nullptr) return Outcome::not_applicable("the training data are not at hand");
   const auto logits = probe->logits();
   const auto labels = probe->labels();
-  const auto classes = static_cast<std::size_t>(probe->classes());
-  CompensatedSum sum;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const float* z = logits.data() + i * classes;
-    const double largest = static_cast<double>(*std::max_element(z, z + classes));
-    double total = 0;
-    for (std::size_t k = 0; k < classes; ++k) total += std::exp(static_cast<double>(z[k]) - largest);
-    sum.add(std::log(total) + largest - static_cast<double>(z[labels[i]]));
-  }
-  return Outcome::value(sum.value() / static_cast<double>(labels.size()));
+  const auto samples = static_cast<std::int64_t>(labels.size());
+  kernels::LogitStatistics statistics;
+  kernels::logit_statistics(logits.data(), labels.data(), samples, probe->classes(), nullptr, &statistics);
+  if (statistics.not_finite > 0) return Outcome::undefined("a logit is not finite");
+  return Outcome::value(statistics.cross_entropy / static_cast<double>(samples));
 }
 
 }  // namespace

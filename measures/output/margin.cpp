@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
+
+#include "measures/kernels/logit_statistics.h"
 
 namespace gapbench::measures {
 
@@ -11,23 +12,13 @@ std::optional<double> output_margin(const Snapshot& snapshot, Probe& probe) {
   return snapshot.memo().get("output_margin", [&]() -> std::optional<double> {
     const auto logits = probe.logits();
     const auto labels = probe.labels();
-    const auto classes = static_cast<std::size_t>(probe.classes());
-    if (labels.empty() || classes < 2) return std::nullopt;
-    std::vector<double> margins;
-    margins.reserve(labels.size());
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      const auto z = logits.subspan(i * classes, classes);
-      const auto label = static_cast<std::size_t>(labels[i]);
-      double rival = -std::numeric_limits<double>::infinity();
-      for (std::size_t k = 0; k < classes; ++k) {
-        if (!std::isfinite(z[k])) return std::nullopt;
-        if (k != label) rival = std::max(rival, static_cast<double>(z[k]));
-      }
-      margins.push_back(static_cast<double>(z[label]) - rival);
-    }
-    const auto k = static_cast<std::ptrdiff_t>(std::max<std::size_t>(1, margins.size() / 10));
-    std::nth_element(margins.begin(), margins.begin() + (k - 1), margins.end());
-    return margins[static_cast<std::size_t>(k - 1)];
+    if (labels.empty() || probe.classes() < 2) return std::nullopt;
+    std::vector<double> margins(labels.size());
+    const auto samples = static_cast<std::int64_t>(labels.size());
+    kernels::LogitStatistics statistics;
+    kernels::logit_statistics(logits.data(), labels.data(), samples, probe.classes(), margins.data(), &statistics);
+    if (statistics.not_finite > 0) return std::nullopt;
+    return kernels::kth_smallest(margins.data(), samples, std::max<std::int64_t>(1, samples / 10));
   });
 }
 

@@ -1,7 +1,7 @@
 // fro-over-spec: sum of stable ranks.
 //
 // Formula   sum over layers of ||W_l||_F^2 / s_l^2.
-// Inputs    final weights and geometry of every layer.
+// Inputs    final weights and geometry of every layer, batch norm folded.
 // Returns   a number > 0; undefined when a layer is zero, not converged when an iteration did not end.
 // Source    Jiang et al. 2019, equation 33.
 // Error     relative 2e-8.
@@ -33,6 +33,7 @@ Measure fro_over_spec() {
   m.info.notes =
       "The numerator is the kernel's norm and the denominator the operator's: a term of a convolution can be "
       "below 1.";
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

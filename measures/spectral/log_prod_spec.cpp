@@ -3,7 +3,7 @@
 // Formula   2 sum over layers of ln s_l, s_l the true operator norm: singular value of a dense layer; of a
 //           convolution the norm of the linear map it applies, with its stride, zero padding and real
 //           input size.
-// Inputs    final weights and geometry of every layer.
+// Inputs    final weights and geometry of every layer, batch norm folded.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end.
 // Source    Jiang et al. 2019, equation 32, with zero padding in place of the circular one of the FFT
 //           forms.
@@ -33,6 +33,7 @@ Measure log_prod_spec() {
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling | invariant_bias;
   m.info.notes = "Dominated by depth: compare at equal depth, or use log-sum-spec.";
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

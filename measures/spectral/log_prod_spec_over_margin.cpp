@@ -1,7 +1,7 @@
 // log-prod-spec-over-margin: product of squared operator norms over the squared margin (log).
 //
 // Formula   2 sum over layers of ln s_l - 2 ln margin.
-// Inputs    final weights and geometry of every layer, logits and labels.
+// Inputs    final weights and geometry of every layer, batch norm folded, logits and labels.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end; censored
 //           where the margin is not positive (margin.h).
 // Source    Jiang et al. 2019, equation 31.
@@ -32,6 +32,7 @@ Measure log_prod_spec_over_margin() {
   m.info.needs = needs_weights | needs_data | needs_labels;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling;
   m.info.notes = "Usually falls as the gap grows: training scales norms and margin together.";
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

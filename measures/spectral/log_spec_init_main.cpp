@@ -1,7 +1,7 @@
 // log-spec-init-main: main term of the spectral bound, reference initial weights (log).
 //
 // Formula   ln(prod over layers of s_l^2 / margin^2 * sum over layers of ||W_l - W_l^0||_F^2 / s_l^2).
-// Inputs    final and initial weights and geometry of every layer, logits and labels.
+// Inputs    final and initial weights and geometry of every layer, batch norm folded, logits and labels.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end,
 //           undefined when no weight has moved; censored where the margin is not positive (margin.h).
 // Source    Jiang et al. 2019, equation 29.
@@ -34,6 +34,7 @@ Measure log_spec_init_main() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init | needs_data | needs_labels;
   m.info.invariances = invariant_unit_permutation;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

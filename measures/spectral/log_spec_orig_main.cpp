@@ -1,7 +1,7 @@
 // log-spec-orig-main: main term of the spectral bound, reference 0 (log).
 //
 // Formula   ln(prod over layers of s_l^2 / margin^2 * sum over layers of ||W_l||_F^2 / s_l^2).
-// Inputs    final weights and geometry of every layer, logits and labels.
+// Inputs    final weights and geometry of every layer, batch norm folded, logits and labels.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end; censored
 //           where the margin is not positive (margin.h).
 // Source    Jiang et al. 2019, equation 30.
@@ -31,6 +31,7 @@ Measure log_spec_orig_main() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_data | needs_labels;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

@@ -1,7 +1,7 @@
 // log-sum-spec: geometric-mean form of the product of operator norms.
 //
 // Formula   ln L + (1 / L) 2 sum over layers of ln s_l, L layers.
-// Inputs    final weights and geometry of every layer.
+// Inputs    final weights and geometry of every layer, batch norm folded.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end.
 // Source    Jiang et al. 2019, equation 35: the name says sum, the formula is L times the geometric mean.
 // Error     relative 1e-8 of each s_l.
@@ -29,6 +29,7 @@ Measure log_sum_spec() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

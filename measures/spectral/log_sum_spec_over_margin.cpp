@@ -1,7 +1,7 @@
 // log-sum-spec-over-margin: geometric-mean form of log-prod-spec-over-margin.
 //
 // Formula   ln L + (1 / L) (2 sum over layers of ln s_l - 2 ln margin), L layers.
-// Inputs    final weights and geometry of every layer, logits and labels.
+// Inputs    final weights and geometry of every layer, batch norm folded, logits and labels.
 // Returns   a logarithm; undefined when a layer is zero, not converged when an iteration did not end; censored
 //           where the margin is not positive (margin.h).
 // Source    Jiang et al. 2019, equation 34.
@@ -32,6 +32,7 @@ Measure log_sum_spec_over_margin() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_data | needs_labels;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

@@ -2,7 +2,7 @@
 //
 // Formula   P sum over layers of s(W_final - W_init), P the number of weight entries, s the true operator
 //           norm.
-// Inputs    weights and geometry of every layer, final and initial.
+// Inputs    weights and geometry of every layer, batch norm folded, final and initial.
 // Returns   a number >= 0; not converged when an iteration did not end.
 // Source    SoSP of Jin et al. 2020 with operator norms in place of its code's proxies (wc-sosp).
 // Error     relative 1e-7: the change is rounded to float32 once.
@@ -35,6 +35,7 @@ Measure sosp() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

@@ -1,7 +1,7 @@
 // spec-dist: squared operator norms of the change.
 //
 // Formula   sum over layers of s(W_l - W_l^0)^2, s the true operator norm.
-// Inputs    final and initial weights and geometry of every layer.
+// Inputs    final and initial weights and geometry of every layer, batch norm folded.
 // Returns   a number >= 0; not converged when an iteration did not end.
 // Source    Jiang et al. 2019, equation 41.
 // Error     relative 1e-7: the change is rounded to float32 once.
@@ -32,6 +32,7 @@ Measure spec_dist() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

@@ -1,7 +1,7 @@
 // sum-spec: sum of operator norms.
 //
 // Formula   sum over layers of s_l, s_l the true operator norm as in log-prod-spec.
-// Inputs    final weights and geometry of every layer.
+// Inputs    final weights and geometry of every layer, batch norm folded.
 // Returns   a number >= 0; not converged when an iteration did not end.
 // Source    the plain reading of "sum of spectral norms" among the competitors in Jin et al. 2020; their
 //           code multiplies proxies of the change by the number of parameters (wc-sosp, sosp).
@@ -34,6 +34,7 @@ Measure sum_spec() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights;
   m.info.invariances = invariant_unit_permutation | invariant_bias;
+  m.info.revision = 2;  // batch norm is folded
   m.compute = &compute;
   return m;
 }

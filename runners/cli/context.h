@@ -26,7 +26,7 @@ struct ZooArguments {
   int workers = 0;
   std::string shard = "1/1";
   double checkpoint_s = 30;
-  std::string executor = "auto";
+  std::string executor = "auto", device = "auto";
 
   void add_to(CLI::App& verb, bool trains);
   ZooOptions options(Context& context) const;

@@ -69,6 +69,8 @@ json measure_json(const MeasureInfo& m) {
           {"needs", needs_json(m.needs)},
           {"invariances", invariances_json(m.invariances)},
           {"stochastic", m.stochastic},
+          {"searches", m.searches},
+          {"on_request", m.on_request},
           {"revision", m.revision},
           {"notes", m.notes}};
 }
@@ -202,6 +204,8 @@ void print_measures_markdown() {
           i.id, i.name, i.latex, i.formula, i.source, sign_text(i.sign), sign_words(i.sign),
           comma_list(needs_json(i.needs)), comma_list(invariances_json(i.invariances)),
           i.stochastic ? "yes, with a standard error" : "no", i.revision);
+      if (!i.searches.empty()) fmt::print("* Searches: {}, each made once per model\n", i.searches);
+      if (i.on_request) fmt::print("* Computed only where a pattern names it\n");
       if (!i.notes.empty()) fmt::print("* Pitfalls: {}\n", i.notes);
     }
   }

@@ -52,8 +52,13 @@ void ZooArguments::add_to(CLI::App& verb, bool trains) {
                   "seconds between checkpoints of a training network (default 30)")
       ->check(CLI::Range(0.0, 1e6));
   verb.add_option("--executor", executor,
-                  "auto, general or fast; for tests: the engine chooses, the numbers agree")
-      ->check(CLI::IsMember({"auto", "general", "fast"}));
+                  "auto, general, fast or stack; for tests: the engine chooses, the numbers agree")
+      ->check(CLI::IsMember({"auto", "general", "fast", "stack"}));
+  verb.add_option(
+          "--device", device,
+          "auto, cpu or cuda: where groups of models of one shape train as one computation; auto takes a "
+          "CUDA device if one is there")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
 }
 
 ZooOptions ZooArguments::options(Context& context) const {
@@ -65,6 +70,7 @@ ZooOptions ZooArguments::options(Context& context) const {
   o.stop_requested = stop_requested;
   o.checkpoint_interval_s = checkpoint_s;
   o.executor = executor;
+  o.device = device;
   o.command = context.command;
   return o;
 }

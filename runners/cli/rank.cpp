@@ -124,6 +124,12 @@ void verify(Context& context, const fs::path& dziugaite) {
   if (failed > 0) context.exit_code = 3;
 }
 
+std::string make_anew(const fs::path& ranking) {
+  const fs::path folder = ranking.has_parent_path() ? ranking.parent_path() : fs::path(".");
+  return "; make it anew with: gapbench rank " +
+         (fs::exists(folder / "zoo.json") ? folder.string() : "LEDGER.csv --out " + folder.string());
+}
+
 void report(const fs::path& input, const fs::path& out) {
   const fs::path file = fs::is_directory(input) ? input / "ranking.json" : input;
   if (!fs::exists(file))
@@ -132,7 +138,7 @@ void report(const fs::path& input, const fs::path& out) {
   try {
     document = ordered_json::parse(read_file(file));
   } catch (const nlohmann::json::exception& e) {
-    throw InputError(file.string() + ": not valid JSON: " + e.what());
+    throw InputError(file.string() + ": not valid JSON, or cut short: " + e.what() + make_anew(file));
   }
   fs::path folder = out;
   if (folder.empty()) folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
@@ -144,7 +150,7 @@ void report(const fs::path& input, const fs::path& out) {
     write_file_atomically(folder / "report.md", reports::render_markdown(document));
     write_file_atomically(folder / "ranking.csv", reports::render_csv(document));
   } catch (const reports::DocumentError& e) {
-    throw InputError(file.string() + ": " + e.what());
+    throw InputError(file.string() + ": " + e.what() + make_anew(file));
   }
   fmt::print("{}\n", (folder / "report.html").string());
 }

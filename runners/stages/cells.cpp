@@ -22,15 +22,29 @@ Outcome outcome_from_json(const json& j) {
 
 }  // namespace
 
+namespace {
+
+void add_outcome(json& j, const Outcome& outcome) {
+  if (outcome.value()) j["value"] = *outcome.value();
+  if (outcome.standard_error()) j["standard_error"] = *outcome.standard_error();
+  if (outcome.censored()) j["censored"] = true;
+  if (!outcome.reason().empty()) j["reason"] = outcome.reason();
+}
+
+[[noreturn]] void malformed(const ModelStore& store, const std::string& model_id, const char* file,
+                            std::size_t line, const char* what, const std::exception& e) {
+  throw InputError(store.file(model_id, file).string() + ": line " + std::to_string(line) + " is not " +
+                   what + " (" + e.what() + "); delete the file and measure again");
+}
+
+}  // namespace
+
 json to_json(const MeasureCell& cell) {
   json j = {{"measure", cell.measure},
             {"revision", cell.revision},
             {"status", to_string(cell.outcome.status())},
             {"seconds", cell.seconds}};
-  if (cell.outcome.value()) j["value"] = *cell.outcome.value();
-  if (cell.outcome.standard_error()) j["standard_error"] = *cell.outcome.standard_error();
-  if (cell.outcome.censored()) j["censored"] = true;
-  if (!cell.outcome.reason().empty()) j["reason"] = cell.outcome.reason();
+  add_outcome(j, cell.outcome);
   return j;
 }
 
@@ -45,9 +59,7 @@ std::vector<MeasureCell> read_cells(const ModelStore& store, const std::string& 
       cell.outcome = outcome_from_json(line);
       cells.push_back(std::move(cell));
     } catch (const json::exception& e) {
-      throw InputError(store.file(model_id, "measures.jsonl").string() + ": line " +
-                       std::to_string(cells.size() + 1) + " is not a measure cell (" + e.what() +
-                       "); delete the file and measure again");
+      malformed(store, model_id, "measures.jsonl", cells.size() + 1, "a measure cell", e);
     }
   }
   return cells;
@@ -59,6 +71,33 @@ void write_cells(const ModelStore& store, const std::string& model_id,
   for (const MeasureCell& cell : cells) lines.push_back(to_json(cell));
   store.write_json_lines(model_id, "measures.jsonl", lines);
   store.remove_leftovers(model_id);
+}
+
+std::map<std::string, StoredSearch> read_searches(const ModelStore& store, const std::string& model_id) {
+  std::map<std::string, StoredSearch> searches;
+  for (const json& line : store.read_json_lines(model_id, "searches.jsonl")) {
+    try {
+      searches[line.at("search")] = {line.at("revision"), outcome_from_json(line), line.at("seconds"),
+                                     line.at("passes")};
+    } catch (const json::exception& e) {
+      malformed(store, model_id, "searches.jsonl", searches.size() + 1, "a search", e);
+    }
+  }
+  return searches;
+}
+
+void write_searches(const ModelStore& store, const std::string& model_id,
+                    const std::map<std::string, StoredSearch>& searches) {
+  std::vector<json> lines;
+  for (const auto& [name, search] : searches) {
+    lines.push_back({{"search", name},
+                     {"revision", search.revision},
+                     {"status", to_string(search.outcome.status())},
+                     {"seconds", search.seconds},
+                     {"passes", search.passes}});
+    add_outcome(lines.back(), search.outcome);
+  }
+  store.write_json_lines(model_id, "searches.jsonl", lines);
 }
 
 }  // namespace gapbench

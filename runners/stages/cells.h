@@ -1,6 +1,7 @@
 // measures.jsonl of a model: one line per measure, with the revision that computed it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,5 +26,10 @@ struct MeasureCell {
 std::vector<MeasureCell> read_cells(const ModelStore& store, const std::string& model_id);
 void write_cells(const ModelStore& store, const std::string& model_id, const std::vector<MeasureCell>& cells);
 nlohmann::json to_json(const MeasureCell& cell);
+
+/// searches.jsonl of a model: one line per search, with the revision of its definition. As above.
+std::map<std::string, StoredSearch> read_searches(const ModelStore& store, const std::string& model_id);
+void write_searches(const ModelStore& store, const std::string& model_id,
+                    const std::map<std::string, StoredSearch>& searches);
 
 }  // namespace gapbench

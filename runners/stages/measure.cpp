@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <mutex>
+#include <numeric>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "measures/api/error.h"
 #include "measures/api/registry.h"
+#include "measures/flatness/search.h"
 #include "runners/stages/cells.h"
 #include "runners/stages/zoo.h"
 #include "zoo/engine/model_files.h"
@@ -41,36 +46,108 @@ MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe
   return cell;
 }
 
+bool is_current(const std::vector<MeasureCell>& cells, const Measure& measure) {
+  return std::any_of(cells.begin(), cells.end(), [&](const MeasureCell& c) {
+    return c.measure == measure.info.id && c.is_current(measure.info);
+  });
+}
+
+// One model as measures see it.
+struct Subject {
+  std::unique_ptr<Architecture> architecture;
+  Snapshot snapshot;
+
+  Subject(Zoo& zoo, const ModelSpec& model)
+      : architecture(make_architecture(model.hp, zoo.data().shape())),
+        snapshot(
+            load_snapshot(zoo.store(), model, *architecture,
+                          model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count,
+                          zoo.data().shape().classes)) {
+    snapshot.searches() = read_searches(zoo.store(), model.id);
+  }
+  std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads) const {
+    std::vector<std::span<const float>> arrays;
+    for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
+    const auto samples = zoo.data().get(model.hp, architecture->channels_last());
+    return make_network_probe(*architecture, samples, training_labels(model, *samples), arrays, threads);
+  }
+};
+
 // True when the model has a broken cell afterwards.
-bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Measure*>& measures) {
+bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Measure*>& measures,
+                   int threads) {
   const ModelStore& store = zoo.store();
-  const TrainingDataCache& data = zoo.data();
-  const auto architecture = make_architecture(model.hp, data.shape());
-  const std::int64_t train_size = model.hp.train_size > 0 ? model.hp.train_size : data.dataset().train.count;
-  const Snapshot snapshot = load_snapshot(store, model, *architecture, train_size, data.shape().classes);
+  const Subject subject(zoo, model);
+  const Snapshot& snapshot = subject.snapshot;
   std::unique_ptr<Probe> probe;
 
   std::vector<MeasureCell> cells = read_cells(store, model.id);
   bool broken = false;
+  double unsaved = 0;  // seconds of work that a kill would lose
   for (const Measure* measure : measures) {
+    if (is_current(cells, *measure)) continue;
+    if ((measure->info.needs & needs_probe) != 0 && !probe) probe = subject.probe(zoo, model, threads);
+    const std::size_t known = snapshot.searches().size();
+    MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
+    if (snapshot.searches().size() != known) write_searches(store, model.id, snapshot.searches());
+    broken = broken || computed.outcome.status() == Outcome::Status::failed;
+    unsaved += computed.seconds;
     const auto cell = std::find_if(cells.begin(), cells.end(),
                                    [&](const MeasureCell& c) { return c.measure == measure->info.id; });
-    if (cell != cells.end() && cell->is_current(measure->info)) continue;
-    if ((measure->info.needs & needs_probe) != 0 && !probe) {
-      std::vector<std::span<const float>> arrays;
-      for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
-      const auto samples = zoo.data().get(model.hp, architecture->channels_last());
-      probe = make_network_probe(*architecture, samples, training_labels(model, *samples), arrays);
-    }
-    MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
-    broken = broken || computed.outcome.status() == Outcome::Status::failed;
     if (cell != cells.end())
       *cell = std::move(computed);
     else
       cells.push_back(std::move(computed));
+    if (unsaved > 1) {
+      write_cells(store, model.id, cells);
+      unsaved = 0;
+      if (zoo.options().progress != nullptr) zoo.options().progress->refresh();
+    }
   }
   write_cells(store, model.id, cells);
   return broken;
+}
+
+// Seconds of one core that the forward passes of the searches and of the probe will take: those of the first model, timed,
+// by each model's arithmetic. Nothing where no model needs a probe.
+double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
+                         const std::vector<const Measure*>& measures) {
+  double rate = 0, seconds = 0;  // operations a second
+  for (const ModelSpec& model : queue) {
+    const std::vector<MeasureCell> cells = read_cells(zoo.store(), model.id);
+    std::set<std::string> searches;
+    bool needs = false;
+    for (const Measure* measure : measures) {
+      if (is_current(cells, *measure)) continue;
+      needs = needs || (measure->info.needs & needs_probe) != 0;
+      std::istringstream names{std::string(measure->info.searches)};
+      for (std::string name; names >> name;) searches.insert(name);
+    }
+    for (const auto& [name, search] : read_searches(zoo.store(), model.id))
+      if (search.revision == measures::search_revision) searches.erase(name);
+    if (!needs) continue;
+    const auto architecture = make_architecture(model.hp, zoo.data().shape());
+    const std::int64_t n = model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count;
+    double passes = static_cast<double>(n);
+    for (const std::string& name : searches) passes += measures::typical_passes(name);
+    if (rate == 0) {
+      const Subject subject(zoo, model);
+      const auto probe = subject.probe(zoo, model, 1);
+      std::vector<std::int64_t> some(static_cast<std::size_t>(std::min<std::int64_t>(n, 100)));
+      std::iota(some.begin(), some.end(), std::int64_t{0});
+      std::vector<float> parameters;
+      for (const Array& a : subject.snapshot.arrays())
+        parameters.insert(parameters.end(), a.final.begin(), a.final.end());
+      const Probe::Parameters set(parameters);
+      std::vector<float> z(some.size() * static_cast<std::size_t>(probe->classes()));
+      probe->logits_of({&set, 1}, some, z);
+      const Clock::time_point start = Clock::now();
+      probe->logits_of({&set, 1}, some, z);
+      rate = architecture->flops() * static_cast<double>(some.size()) / std::max(seconds_since(start), 1e-7);
+    }
+    seconds += passes * architecture->flops() / rate;
+  }
+  return seconds;
 }
 
 }  // namespace
@@ -86,11 +163,8 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
       continue;
     ++summary.total;
     const std::vector<MeasureCell> cells = read_cells(zoo.store(), m.id);
-    const bool complete = std::all_of(measures.begin(), measures.end(), [&](const Measure* measure) {
-      return std::any_of(cells.begin(), cells.end(), [&](const MeasureCell& c) {
-        return c.measure == measure->info.id && c.is_current(measure->info);
-      });
-    });
+    const bool complete = std::all_of(measures.begin(), measures.end(),
+                                      [&](const Measure* measure) { return is_current(cells, *measure); });
     if (complete)
       ++summary.earlier;
     else
@@ -99,6 +173,18 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
   Progress* progress = zoo.options().progress;
   if (progress != nullptr) progress->begin("measure", "models", summary.total, summary.earlier);
   if (!queue.empty()) zoo.data();  // loaded before the threads share it
+  if (progress != nullptr) {
+    if (const double seconds = estimated_seconds(zoo, queue, measures); seconds > 2 * zoo.workers())
+      progress->note("forward passes and searches of " + std::to_string(queue.size()) +
+                     " models will take about " +
+                     std::to_string(static_cast<std::int64_t>(std::ceil(seconds / zoo.workers()))) +
+                     " s on " + std::to_string(zoo.workers()) + " workers");
+  }
+  // threads that no model of its own keeps busy share the work of one
+  const int threads_each =
+      queue.empty()
+          ? 1
+          : std::max(1, zoo.workers() / static_cast<int>(std::min<std::size_t>(queue.size(), 1u << 20)));
 
   std::atomic<std::size_t> next{0};
   std::atomic<std::int64_t> fresh{0}, failed{0};
@@ -110,7 +196,7 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
     at::set_num_threads(1);
     for (std::size_t i = next++; i < queue.size() && !stop(); i = next++) {
       try {
-        const bool broken = measure_model(zoo, queue[i], measures);
+        const bool broken = measure_model(zoo, queue[i], measures, threads_each);
         ++(broken ? failed : fresh);
         if (progress != nullptr) progress->advance(!broken);
       } catch (...) {

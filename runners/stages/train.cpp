@@ -60,7 +60,7 @@ StageSummary train_zoo(Zoo& zoo) {
     }
   };
   if (!queue.empty())
-    make_executor(zoo.workers(), executor_choice(zoo.options().executor))
+    make_executor(zoo.workers(), executor_choice(zoo.options().executor), device_choice(zoo.options().device))
         ->run(std::move(queue), zoo.data(), events);
   if (progress != nullptr) progress->end();
 

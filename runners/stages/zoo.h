@@ -32,6 +32,7 @@ struct ZooOptions {
   std::function<bool()> stop_requested;  ///< asked between epochs and between models
   double checkpoint_interval_s = 30;     ///< of a model that is training
   std::string executor = "auto";         ///< see executor.h; for tests
+  std::string device = "auto";           ///< see executor.h
   std::string command;                   ///< as typed, for the record
   bool dry_run = false;                  ///< Zoo::create writes nothing
 };

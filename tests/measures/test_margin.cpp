@@ -21,6 +21,8 @@ class MarginProbe final : public Probe {
   std::int64_t classes() const override { return 2; }
   std::span<const std::int64_t> labels() const override { return labels_; }
   std::span<const float> logits() override { return logits_; }
+  void logits_of(std::span<const Parameters>, std::span<const std::int64_t>, std::span<float>) override { throw std::logic_error("not asked for"); }
+  std::vector<std::vector<float>> gradients_of(std::span<const Parameters>, std::span<const std::int64_t>) override { throw std::logic_error("not asked for"); }
   std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
 

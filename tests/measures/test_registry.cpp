@@ -32,6 +32,18 @@ TEST_CASE("patterns select measures once, in order, and must match") {
   CHECK_THROWS_WITH(r.at("pbd"), Contains("did you mean 'pbc'?"));
 }
 
+TEST_CASE("a measure on request is computed only where it is named") {
+  Registry r;
+  r.add(fake("a"));
+  Measure rare = fake("a-rare");
+  rare.info.on_request = true;
+  r.add(rare);
+  CHECK(r.select({}).size() == 1);
+  const std::vector<std::string> pattern = {"a-*"};
+  CHECK(r.select(pattern).size() == 1);
+  CHECK(r.select(pattern)[0]->info.id == "a-rare");
+}
+
 TEST_CASE("a registry refuses what would be ambiguous") {
   Registry r;
   r.add(fake("a-b"));

@@ -70,7 +70,7 @@ TEST_CASE("a malformed document is refused by name") {
   CHECK(error_of([](Document& d) { d["title"] = 3; }) == "ranking.title: expected a text, found 3");
   CHECK(error_of([](Document& d) { d["measures"][1]["results"][0]["tau_b"] = "x"; }) ==
         "ranking.measures[1].results[0].tau_b: expected a number or null, found \"x\"");
-  CHECK(error_of([](Document& d) { d["measures"][0]["results"].erase(1); }).find("one result per gap") !=
+  CHECK(error_of([](Document& d) { d["measures"][0]["results"].erase(1); }).find("expected 2 results, one per gap, found 1") !=
         std::string::npos);
   CHECK(error_of([](Document& d) {
           d["measures"][0]["results"][1]["gap"] = "gap_error";
@@ -78,7 +78,7 @@ TEST_CASE("a malformed document is refused by name") {
   CHECK(error_of([](Document& d) {
           d["measures"][0]["results"][0]["interval"] = {{"low", 1}};
         }).find("'high' is missing") != std::string::npos);
-  CHECK(error_of([](Document& d) { d["gaps"] = Document::array(); }).find("at least one gap") !=
+  CHECK(error_of([](Document& d) { d["gaps"] = Document::array(); }).find("at least 1 entry") !=
         std::string::npos);
   CHECK(error_of([](Document& d) { d["models"][2].erase("gaps"); }) ==
         "ranking.models[2]: the key 'gaps' is missing");
@@ -91,7 +91,7 @@ TEST_CASE("a malformed document is refused by name") {
   CHECK(error_of([](Document& d) {
           d["measures"][0]["results"][0]["statistics"]["psi"]["null"]["p"] = "x";
         }) == "ranking.measures[0].results[0].statistics.psi.null.p: expected a number, found \"x\"");
-  CHECK(error_of([](Document& d) { d["protocols"].erase(1); }).find("one entry per gap") !=
+  CHECK(error_of([](Document& d) { d["protocols"].erase(1); }).find("expected 2 protocols, one per gap") !=
         std::string::npos);
   CHECK(error_of([](Document& d) { d = 1; }) == "ranking: expected an object, found 1");
 }

@@ -11,6 +11,8 @@
 #include "zoo/engine/executor.h"
 #include "zoo/engine/fast/fast_network.h"
 #include "zoo/engine/general_network.h"
+#include "zoo/engine/stack/device.h"
+#include "zoo/engine/stack/stack_executor.h"
 
 namespace gapbench {
 
@@ -33,6 +35,10 @@ double seconds_since(Clock::time_point start) {
 class ThreadedExecutor final : public Executor {
  public:
   ThreadedExecutor(int workers, ExecutorChoice choice) : workers_(std::max(1, workers)), choice_(choice) {}
+
+  std::string name() const override {
+    return choice_ == ExecutorChoice::general ? "general/cpu" : "fast/cpu";
+  }
 
   void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
     sort_longest_first(queue, data);
@@ -131,13 +137,67 @@ class ThreadedExecutor final : public Executor {
   ExecutorChoice choice_;
 };
 
+// Fewer models than this train sooner on the CPU than it takes to set a device up for them.
+constexpr std::size_t least_group = 8;
+
+// Stacks on a device, and beside them on the CPU what stacks do not serve.
+class DeviceExecutor final : public Executor {
+ public:
+  explicit DeviceExecutor(int workers)
+      : stacks_(make_stack_executor({.cuda = true, .threads = workers})),
+        others_(workers, ExecutorChoice::automatic) {}
+
+  std::string name() const override { return stacks_->name(); }
+
+  void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
+    StackGroups split = stack_groups(std::move(queue), data, least_group);
+    std::vector<ModelSpec> served;
+    for (std::vector<ModelSpec>& group : split.groups)
+      std::move(group.begin(), group.end(), std::back_inserter(served));
+    std::atomic<bool> abort{false};
+    std::exception_ptr error;
+    std::mutex error_mutex;
+    ExecutorEvents own = events;
+    own.stop_requested = [&] { return abort.load() || (events.stop_requested && events.stop_requested()); };
+    const auto run_one = [&](Executor& executor, std::vector<ModelSpec> models) {
+      try {
+        if (!models.empty()) executor.run(std::move(models), data, own);
+      } catch (...) {
+        const std::lock_guard lock(error_mutex);
+        if (!error) error = std::current_exception();
+        abort = true;
+      }
+    };
+    std::thread beside([&] { run_one(others_, std::move(split.rest)); });
+    run_one(*stacks_, std::move(served));
+    beside.join();
+    if (error) std::rethrow_exception(error);
+  }
+
+ private:
+  std::unique_ptr<Executor> stacks_;
+  ThreadedExecutor others_;
+};
+
 }  // namespace
 
 ExecutorChoice executor_choice(const std::string& text) {
   if (text == "auto") return ExecutorChoice::automatic;
   if (text == "general") return ExecutorChoice::general;
   if (text == "fast") return ExecutorChoice::fast;
-  throw UsageError("--executor " + text + ": it takes auto, general or fast");
+  if (text == "stack") return ExecutorChoice::stack;
+  throw UsageError("--executor " + text + ": it takes auto, general, fast or stack");
+}
+
+DeviceChoice device_choice(const std::string& text) {
+  if (text == "auto") return DeviceChoice::automatic;
+  if (text == "cpu") return DeviceChoice::cpu;
+  if (text != "cuda") throw UsageError("--device " + text + ": it takes auto, cpu or cuda");
+  if (!stack::cuda_device_present())
+    throw InputError(
+        "--device cuda: no CUDA device is there, or this build has no CUDA; run with --device cpu, or build "
+        "with nvcc and a LibTorch with CUDA");
+  return DeviceChoice::cuda;
 }
 
 std::unique_ptr<TrainableNetwork> make_network(const Architecture& architecture, const InputShape& shape,
@@ -151,7 +211,10 @@ std::unique_ptr<TrainableNetwork> make_network(const Architecture& architecture,
   return make_general_network(architecture, shape);
 }
 
-std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice) {
+std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice, DeviceChoice device) {
+  const bool cuda = device != DeviceChoice::cpu && stack::cuda_device_present();
+  if (choice == ExecutorChoice::stack) return make_stack_executor({.cuda = cuda, .threads = workers});
+  if (cuda && choice == ExecutorChoice::automatic) return std::make_unique<DeviceExecutor>(workers);
   return std::make_unique<ThreadedExecutor>(workers, choice);
 }
 

@@ -38,17 +38,28 @@ class Executor {
   virtual ~Executor() = default;
   /// Trains the queue; returns when every model is finished, failed, or interrupted by stop_requested.
   virtual void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) = 0;
+  /// Which executor this is, and on what it runs.
+  virtual std::string name() const = 0;
 };
 
-/// What runs a model. `automatic` takes the fast network where it serves the architecture and the general one
-/// elsewhere; the others exist for tests. `fast` fails the models it does not serve.
-enum class ExecutorChoice { automatic, general, fast };
+/// What runs a model. `automatic` takes, on a CUDA device, stacks for groups of models that are large enough for one;
+/// everywhere else the fast network where it serves the architecture and the general one where it does not. The others
+/// exist for tests. `fast` and `stack` fail the models they do not serve.
+enum class ExecutorChoice { automatic, general, fast, stack };
 
-/// "auto", "general" or "fast". Throws UsageError otherwise.
+/// "auto", "general", "fast" or "stack". Throws UsageError otherwise.
 ExecutorChoice executor_choice(const std::string& text);
 
-/// One network a thread on `workers` threads (>= 1), longest first.
-std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice = ExecutorChoice::automatic);
+/// Where stacks run. `automatic`: on a CUDA device where the build and the machine have one.
+enum class DeviceChoice { automatic, cpu, cuda };
+
+/// "auto", "cpu" or "cuda". Throws UsageError otherwise, and InputError where there is no CUDA device.
+DeviceChoice device_choice(const std::string& text);
+
+/// `workers` threads (>= 1), each with one network, longest first; where there is a device to use, stacks on it beside
+/// them.
+std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice = ExecutorChoice::automatic,
+                                        DeviceChoice device = DeviceChoice::cpu);
 
 /// The network that `choice` takes for this architecture, which must outlive it. Throws InputError where that
 /// is none.

@@ -82,6 +82,13 @@ class GeneralNetwork final : public TrainableNetwork {
     return own;
   }
 
+  void set_array(std::size_t i, std::span<const float> row_major) override {
+    check_length(i, row_major);
+    const at::NoGradGuard no_grad;
+    arrays_[i].copy_(at::from_blob(const_cast<float*>(row_major.data()), arrays_[i].sizes(),
+                                   at::TensorOptions().dtype(at::kFloat)));
+  }
+
   double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
                             const StepContext& context) override {
     PhiloxDropout dropout(context.dropout_key, context.step);
@@ -107,21 +114,35 @@ class GeneralNetwork final : public TrainableNetwork {
   }
 
   Metrics evaluate(const float* images, const std::int64_t* labels, std::int64_t n) override {
-    const at::NoGradGuard no_grad;
     LossSum sum;
-    for (std::int64_t start = 0; start < n; start += evaluation_chunk) {
-      const std::int64_t size = std::min(evaluation_chunk, n - start);
-      const at::Tensor logits =
-          forward(architecture(), arrays_,
-                  view_images(architecture(), shape_, images + start * shape_.size(), size), {})
-              .contiguous();
-      add_losses(logits.const_data_ptr<float>(), labels + start, size, shape_.classes, sum);
-    }
+    for_each_chunk(images, n, [&](const float* z, std::int64_t start, std::int64_t size) {
+      add_losses(z, labels + start, size, shape_.classes, sum);
+    });
     return {sum.cross_entropy / static_cast<double>(n),
             static_cast<double>(sum.wrong) / static_cast<double>(n)};
   }
 
+  void logits(const float* images, std::int64_t n, float* out) override {
+    for_each_chunk(images, n, [&](const float* z, std::int64_t start, std::int64_t size) {
+      std::copy(z, z + size * shape_.classes, out + start * shape_.classes);
+    });
+  }
+
  private:
+  // Calls f(logits in evaluation mode, first sample, number of samples).
+  template <class F>
+  void for_each_chunk(const float* images, std::int64_t n, F f) {
+    const at::NoGradGuard no_grad;
+    for (std::int64_t start = 0; start < n; start += evaluation_chunk) {
+      const std::int64_t size = std::min(evaluation_chunk, n - start);
+      const at::Tensor z =
+          forward(architecture(), arrays_,
+                  view_images(architecture(), shape_, images + start * shape_.size(), size), {})
+              .contiguous();
+      f(z.const_data_ptr<float>(), start, size);
+    }
+  }
+
   void check_length(std::size_t i, std::span<const float> values) const {
     if (values.size() != static_cast<std::size_t>(arrays_[i].numel()))
       throw InternalError("array " + architecture().arrays()[i].name + " was given " +

@@ -148,8 +148,10 @@ Snapshot load_snapshot(const ModelStore& store, const ModelSpec& model, const Ar
   std::vector<Array> arrays;
   for (std::size_t i = 0; i < architecture.arrays().size(); ++i)
     arrays.push_back(
-        {architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i], init_arrays[i]});
+        {architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i], init_arrays[i],
+         architecture.arrays()[i].trained});
   Snapshot snapshot(model.id, std::move(arrays), architecture.layers(), train_size, classes, files);
+  snapshot.set_plan(architecture.plan());
   const json result = store.read_json(model.id, "result.json");
   // an earlier version's result may lack a key, a diverged model has nulls
   const auto read = [&]<class T>(const char* key, std::optional<T>& value) {

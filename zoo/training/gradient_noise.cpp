@@ -27,16 +27,30 @@ double add(std::span<const float> g, double* sum) {
 
 }  // namespace
 
+NoiseBatches noise_batches(std::int64_t n, std::string_view dataset) {
+  NoiseBatches result;
+  result.size = std::clamp(n / most_batches, std::int64_t{1}, largest_batch);
+  result.count = std::min(most_batches, n / result.size);
+  result.order.resize(static_cast<std::size_t>(n));
+  std::iota(result.order.begin(), result.order.end(), 0u);
+  RandomStream(random_key(dataset, "gradient noise")).shuffle(result.order.begin(), result.order.end());
+  return result;
+}
+
+std::optional<double> noise_of_sums(const NoiseBatches& batches, double squares, double of_sum,
+                                    std::int64_t parameters) {
+  const auto m = static_cast<double>(batches.count);
+  const double variance =
+      static_cast<double>(batches.size) * (squares - of_sum / m) / (m - 1) / static_cast<double>(parameters);
+  if (!std::isfinite(variance)) return std::nullopt;
+  return std::max(0.0, variance);  // of equal gradients rounding leaves either sign
+}
+
 std::optional<double> gradient_noise(TrainableNetwork& network, const TrainingData& data,
                                      const std::vector<std::int64_t>& labels, std::string_view dataset) {
-  const std::int64_t n = data.train.count,
-                     size = std::clamp(n / most_batches, std::int64_t{1}, largest_batch),
-                     batches = std::min(most_batches, n / size);
+  const NoiseBatches draw = noise_batches(data.train.count, dataset);
+  const auto [size, batches, order] = draw;
   if (batches < 2) return std::nullopt;
-  std::vector<std::uint32_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), 0u);
-  RandomStream(random_key(dataset, "gradient noise")).shuffle(order.begin(), order.end());
-
   const auto pixels = static_cast<std::size_t>(data.shape.size()),
              classes = static_cast<std::size_t>(data.shape.classes);
   AlignedVector<float> images(static_cast<std::size_t>(size) * pixels),
@@ -64,11 +78,7 @@ std::optional<double> gradient_noise(TrainableNetwork& network, const TrainingDa
   }
   double of_sum = 0;
   for (const double s : sum) of_sum += s * s;
-  const auto m = static_cast<double>(batches);
-  const double variance =
-      static_cast<double>(size) * (squares - of_sum / m) / (m - 1) / static_cast<double>(parameters);
-  if (!std::isfinite(variance)) return std::nullopt;
-  return std::max(0.0, variance);  // of equal gradients rounding leaves either sign
+  return noise_of_sums(draw, squares, of_sum, static_cast<std::int64_t>(parameters));
 }
 
 }  // namespace gapbench

@@ -27,4 +27,14 @@ namespace gapbench {
 std::optional<double> gradient_noise(TrainableNetwork& network, const TrainingData& data,
                                      const std::vector<std::int64_t>& labels, std::string_view dataset);
 
+/// The minibatches: number b takes size samples from order[b size] on. Fewer than 2 have no variance.
+struct NoiseBatches {
+  std::int64_t size = 0, count = 0;
+  std::vector<std::uint32_t> order;
+};
+NoiseBatches noise_batches(std::int64_t n, std::string_view dataset);
+/// From sum_i |g_i|^2 and |sum_i g_i|^2.
+std::optional<double> noise_of_sums(const NoiseBatches& batches, double squares, double of_sum,
+                                    std::int64_t parameters);
+
 }  // namespace gapbench

@@ -36,6 +36,8 @@ class TrainableNetwork {
   /// and back. Both throw InternalError where the length is not that of the array.
   virtual std::vector<float> to_row_major(std::size_t i, std::span<const float> values) const = 0;
   virtual std::vector<float> from_row_major(std::size_t i, std::span<const float> values) const = 0;
+  /// Array i from row-major values, in place.
+  virtual void set_array(std::size_t i, std::span<const float> row_major) = 0;
 
   /// Mean over the n samples of the cross-entropy -sum_k t_k ln p_k (nats), and its gradients; in training mode unless
   /// the context says evaluation.
@@ -47,13 +49,16 @@ class TrainableNetwork {
   /// Mean cross-entropy (nats, float64 sum) and share of wrong classifications in evaluation mode. An example
   /// whose logits are not finite gives a cross-entropy that is not finite. Ties go to the lowest class.
   virtual Metrics evaluate(const float* images, const std::int64_t* labels, std::int64_t n) = 0;
+  /// Logits in evaluation mode, row-major [n, classes] into `out`.
+  virtual void logits(const float* images, std::int64_t n, float* out) = 0;
 
  private:
   const Architecture& architecture_;
 };
 
-/// All arrays row-major in Architecture::arrays() order, and the way back.
+/// All arrays row-major in Architecture::arrays() order, and the way back; the last from one concatenated buffer.
 std::vector<std::vector<float>> export_arrays(TrainableNetwork& network);
 void import_arrays(TrainableNetwork& network, const std::vector<std::vector<float>>& arrays);
+void import_arrays(TrainableNetwork& network, std::span<const float> concatenated);
 
 }  // namespace gapbench

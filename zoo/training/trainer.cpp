@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
@@ -35,13 +36,12 @@ class Batches {
     targets_.resize(size * classes_);
   }
   void gather(std::span<const std::uint32_t> indices, std::int64_t step) {
-    const auto spread = static_cast<float>(hp_.label_smoothing / static_cast<double>(classes_));
-    std::fill(targets_.begin(), targets_.end(), spread);
+    const TargetValues value = target_values(hp_, static_cast<std::int64_t>(classes_));
+    std::fill(targets_.begin(), targets_.end(), value.everywhere);
     for (std::size_t i = 0; i < indices.size(); ++i) {
       std::memcpy(images_.data() + i * sample_, samples_.images.data() + indices[i] * sample_,
                   sample_ * sizeof(float));
-      targets_[i * classes_ + static_cast<std::size_t>(labels_[indices[i]])] +=
-          static_cast<float>(1 - hp_.label_smoothing);
+      targets_[i * classes_ + static_cast<std::size_t>(labels_[indices[i]])] += value.added_to_label;
     }
     if (hp_.augmentation == "none") return;
     RandomStream random(augmentation_key_, static_cast<std::uint64_t>(step));
@@ -64,7 +64,39 @@ class Batches {
   AlignedVector<float> images_, targets_;
 };
 
+bool capped(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps) {
+  return epoch >= hp.max_epochs || (hp.max_steps > 0 && steps >= hp.max_steps);
+}
+
 }  // namespace
+
+std::optional<StopReason> stop_reason(const HyperParameters& hp, const TrainState& state) {
+  if (state.history.empty()) return std::nullopt;
+  const EpochRecord& last = state.history.back();
+  if (last.evaluated) {
+    if (!(last.train.cross_entropy <= divergence_cross_entropy))
+      return StopReason::diverged;  // or not finite
+    if (last.train.cross_entropy <= hp.target_cross_entropy) return StopReason::target;
+  }
+  if (last.epoch >= hp.max_epochs) return StopReason::epoch_cap;
+  if (capped(hp, last.epoch, state.steps)) return StopReason::step_cap;
+  return std::nullopt;
+}
+
+bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum) {
+  return epoch % hp.check_every == 0 || capped(hp, epoch, steps) || !std::isfinite(loss_sum);
+}
+
+void fill_epoch_order(const std::string& model_id, std::int64_t epoch, std::span<std::uint32_t> order) {
+  std::iota(order.begin(), order.end(), 0u);
+  RandomStream(random_key(model_id, "order"), static_cast<std::uint64_t>(epoch))
+      .shuffle(order.begin(), order.end());
+}
+
+TargetValues target_values(const HyperParameters& hp, std::int64_t classes) {
+  return {static_cast<float>(hp.label_smoothing / static_cast<double>(classes)),
+          static_cast<float>(1 - hp.label_smoothing)};
+}
 
 std::vector<std::vector<float>> export_arrays(TrainableNetwork& network) {
   std::vector<std::vector<float>> rows;
@@ -74,9 +106,15 @@ std::vector<std::vector<float>> export_arrays(TrainableNetwork& network) {
 }
 
 void import_arrays(TrainableNetwork& network, const std::vector<std::vector<float>>& arrays) {
-  for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const std::vector<float> values = network.from_row_major(i, arrays[i]);
-    std::copy(values.begin(), values.end(), network.array(i).begin());
+  for (std::size_t i = 0; i < arrays.size(); ++i) network.set_array(i, arrays[i]);
+}
+
+void import_arrays(TrainableNetwork& network, std::span<const float> concatenated) {
+  const std::vector<ArraySpec>& specs = network.architecture().arrays();
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const auto n = static_cast<std::size_t>(specs[i].size());
+    network.set_array(i, concatenated.first(n));
+    concatenated = concatenated.subspan(n);
   }
 }
 
@@ -97,6 +135,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   const std::int64_t n = data.train.count;
   const std::vector<std::int64_t> labels = training_labels(model, data);
   Batches batches(model, data, labels);
+  std::vector<std::uint32_t> order(static_cast<std::size_t>(n));
   const std::uint64_t dropout_key = random_key(model.id, "dropout");
 
   // brings `state` up to date; the arrays and moving averages change in place while training
@@ -105,23 +144,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     state.optimizer_state = updates.state();
   };
 
-  const auto capped = [&](std::int64_t epoch) {
-    return epoch >= hp.max_epochs || (hp.max_steps > 0 && state.steps >= hp.max_steps);
-  };
-  const auto finished = [&]() -> std::optional<StopReason> {
-    if (state.history.empty()) return std::nullopt;
-    const EpochRecord& last = state.history.back();
-    if (last.evaluated) {
-      if (!(last.train.cross_entropy <= divergence_cross_entropy))
-        return StopReason::diverged;  // or not finite
-      if (last.train.cross_entropy <= hp.target_cross_entropy) return StopReason::target;
-    }
-    if (last.epoch >= hp.max_epochs) return StopReason::epoch_cap;
-    if (capped(last.epoch)) return StopReason::step_cap;
-    return std::nullopt;
-  };
-
-  while (!finished()) {
+  while (!stop_reason(hp, state)) {
     if (!state.history.empty()) {
       const bool stop = control.stop_requested && control.stop_requested();
       if (control.save_checkpoint && (stop || (control.checkpoint_due && control.checkpoint_due()))) {
@@ -134,7 +157,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
       }
     }
     const auto epoch = static_cast<std::int64_t>(state.history.size()) + 1;
-    const std::vector<std::uint32_t> order = epoch_order(model, n, epoch);
+    fill_epoch_order(model.id, epoch, order);
     const std::int64_t batch_count = (n + hp.batch_size - 1) / hp.batch_size;
     double loss_sum = 0;
     for (std::int64_t batch = 0; batch < batch_count; ++batch) {
@@ -156,7 +179,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     record.epoch = epoch;
     record.steps = state.steps;
     record.batch_loss = loss_sum / static_cast<double>(n);
-    record.evaluated = epoch % hp.check_every == 0 || capped(epoch) || !std::isfinite(loss_sum);
+    record.evaluated = evaluation_due(hp, epoch, state.steps, loss_sum);
     if (record.evaluated) {
       record.train = network.evaluate(data.train.images.data(), labels.data(), n);
       record.test = network.evaluate(data.test.images.data(), data.test.labels.data(), data.test.count);
@@ -169,7 +192,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     if (std::count(control.keep_epochs.begin(), control.keep_epochs.end(), epoch) > 0)
       control.keep(epoch, export_arrays(network));
   }
-  result.reason = *finished();
+  result.reason = *stop_reason(hp, state);
   EpochRecord& last = state.history.back();
   if (result.reason != StopReason::diverged && !last.gradient_noise)
     last.gradient_noise = gradient_noise(network, data, labels, model.dataset);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "zoo/spec/zoo_spec.h"
@@ -45,5 +46,19 @@ struct TrainControl {
 /// `network`. Runs on the calling thread alone.
 TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const TrainingData& data,
                    const TrainControl& control, std::optional<TrainState> resume = std::nullopt);
+
+// The rules of training, which every executor keeps.
+
+/// Why training ends with the epoch that `state` ends with; nothing where it goes on.
+std::optional<StopReason> stop_reason(const HyperParameters& hp, const TrainState& state);
+/// Whether the full sets are evaluated after this epoch; `steps` are those done, `loss_sum` the epoch's.
+bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum);
+/// The order in which an epoch (from 1) takes the order.size() samples.
+void fill_epoch_order(const std::string& model_id, std::int64_t epoch, std::span<std::uint32_t> order);
+/// A target row is `everywhere` in each class, and `added_to_label` more in the label's.
+struct TargetValues {
+  float everywhere = 0, added_to_label = 1;
+};
+TargetValues target_values(const HyperParameters& hp, std::int64_t classes);
 
 }  // namespace gapbench

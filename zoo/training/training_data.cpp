@@ -1,8 +1,5 @@
 #include "zoo/training/training_data.h"
 
-#include <numeric>
-
-#include "measures/numerics/philox.h"
 #include "zoo/data/label_noise.h"
 
 namespace gapbench {
@@ -30,14 +27,6 @@ std::vector<std::int64_t> training_labels(const ModelSpec& model, const Training
     add_label_noise(labels, data.shape.classes, model.hp.label_noise, model.hp.label_noise_kind,
                     model.dataset, model.seed);
   return labels;
-}
-
-std::vector<std::uint32_t> epoch_order(const ModelSpec& model, std::int64_t n, std::int64_t epoch) {
-  std::vector<std::uint32_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), 0u);
-  RandomStream(random_key(model.id, "order"), static_cast<std::uint64_t>(epoch))
-      .shuffle(order.begin(), order.end());
-  return order;
 }
 
 std::shared_ptr<const TrainingData> TrainingDataCache::get(const HyperParameters& hp, bool channels_last) {

@@ -24,10 +24,6 @@ struct TrainingData {
 /// hyper-parameters ask for.
 std::vector<std::int64_t> training_labels(const ModelSpec& model, const TrainingData& data);
 
-/// The order in which a model sees its n training samples in epoch `epoch` (from 1): a permutation that depends on the model's
-/// id and the epoch alone.
-std::vector<std::uint32_t> epoch_order(const ModelSpec& model, std::int64_t n, std::int64_t epoch);
-
 /// The variants of one data set that a zoo asks for (training size, standardised or not), each made once.
 /// Thread-safe.
 class TrainingDataCache {

@@ -48,6 +48,18 @@ class FastNetwork final : public TrainableNetwork {
     return mine;
   }
 
+  void set_array(std::size_t i, std::span<const float> row_major) override {
+    checked(i, row_major);
+    float* mine = arrays_[i].data();
+    const auto [outputs, inputs, positions] = orders_[i];
+    if (positions > 1)
+      for_each_element(i, [&](std::size_t from, std::size_t own) { mine[own] = row_major[from]; });
+    else
+      fast::elementwise().transpose(row_major.data(), static_cast<std::int64_t>(outputs),
+                                    static_cast<std::int64_t>(inputs), static_cast<std::int64_t>(inputs),
+                                    mine, static_cast<std::int64_t>(outputs));
+  }
+
   double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
                             const StepContext& context) override {
     for (std::size_t l = first_with_arrays_ + 1; l < layers_.size(); ++l) layers_[l].layer->arrays_changed();
@@ -84,6 +96,16 @@ class FastNetwork final : public TrainableNetwork {
     }
     return {sum.cross_entropy / static_cast<double>(n),
             static_cast<double>(sum.wrong) / static_cast<double>(n)};
+  }
+
+  void logits(const float* images, std::int64_t n, float* out) override {
+    Pass pass;
+    pass.batch = n;
+    for (pass.first = 0; pass.first < n; pass.first += pass.n) {
+      pass.n = std::min(chunk_, n - pass.first);
+      const float* z = forward(images + pass.first * shape_.size(), pass);
+      std::copy(z, z + pass.n * shape_.classes, out + pass.first * shape_.classes);
+    }
   }
 
  private:

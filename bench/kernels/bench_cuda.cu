@@ -1,0 +1,300 @@
+// Every CUDA kernel on data that are on the device, timed with events, and what the device attains in the same run: float32
+// multiply-adds in registers, an SGEMM of cuBLAS where its library is found, and a copy. Skipped, with the reason, where
+// there is no device.
+//
+// Counters  flops             multiply-adds count 2; only what the result needs, for cosines the pairs above the diagonal
+//           bytes_per_second  each input read once, each output written once
+//           of_fma, of_sgemm, of_copy  share of the rates above
+//           value             a result, which run.py compares with that of the CPU version
+#include <benchmark/benchmark.h>
+#include <cuda_runtime.h>
+#include <dlfcn.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/support/input.h"
+#include "measures/kernels/logit_statistics.h"
+#include "measures/kernels/perturbation.h"
+#include "measures/kernels/segment_norms.h"
+#include "measures/kernels/weight_correlation.h"
+
+namespace {
+
+using namespace gapbench;
+using kernels::CosineSum;
+using kernels::RowBatches;
+
+double fma_rate = 0, sgemm_rate = 0, copy_rate = 0;  // of this run, operations or bytes a second
+
+class Memory {
+ public:
+  explicit Memory(std::size_t bytes) {
+    if (cudaMalloc(&data_, bytes) != cudaSuccess) data_ = nullptr;
+  }
+  template <class T>
+  explicit Memory(const std::vector<T>& values) : Memory(values.size() * sizeof(T)) {
+    cudaMemcpy(data_, values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice);
+  }
+  ~Memory() { cudaFree(data_); }
+  Memory(const Memory&) = delete;
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  template <class T>
+  std::vector<T> read(std::size_t n) const {
+    std::vector<T> values(n);
+    cudaMemcpy(values.data(), data_, n * sizeof(T), cudaMemcpyDeviceToHost);
+    return values;
+  }
+
+ private:
+  void* data_ = nullptr;
+};
+
+// Names why there is nothing to measure.
+bool without_device(benchmark::State& state) {
+  int devices = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error == cudaSuccess && devices > 0) return false;
+  state.SkipWithError((std::string("no CUDA device: ") + cudaGetErrorString(error)).c_str());
+  return true;
+}
+
+// Times `call` and returns its best rate of `amount` a second: what a peak is. 0 where it failed.
+double measure(benchmark::State& state, double amount, const std::function<void()>& call) {
+  cudaEvent_t start, stop;
+  cudaEventCreate(&start);
+  cudaEventCreate(&stop);
+  call();
+  cudaDeviceSynchronize();
+  double best = 0, total = 0;
+  for (auto _ : state) {
+    cudaEventRecord(start);
+    call();
+    cudaEventRecord(stop);
+    cudaEventSynchronize(stop);
+    float milliseconds = 0;
+    cudaEventElapsedTime(&milliseconds, start, stop);
+    const double seconds = static_cast<double>(milliseconds) / 1000;
+    state.SetIterationTime(seconds);
+    total += seconds;
+    if (seconds > 0) best = std::max(best, amount / seconds);
+  }
+  cudaEventDestroy(start);
+  cudaEventDestroy(stop);
+  const cudaError_t error = cudaGetLastError();
+  if (error != cudaSuccess) state.SkipWithError(cudaGetErrorString(error));
+  return error == cudaSuccess ? best : 0;
+}
+
+void report_flops(benchmark::State& state, double flops, double best) {
+  state.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
+  if (fma_rate > 0) state.counters["of_fma"] = best / fma_rate;
+  if (sgemm_rate > 0) state.counters["of_sgemm"] = best / sgemm_rate;
+}
+void report_bytes(benchmark::State& state, double bytes, double best) {
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+  if (copy_rate > 0) state.counters["of_copy"] = best / copy_rate;
+}
+
+// ---- peaks; first, because the others report shares of them
+
+constexpr int fma_steps = 4096, fma_chains = 8, fma_threads = 256;
+__global__ void multiply_adds(float* out, float a, float b) {
+  float x[fma_chains];
+  for (int i = 0; i < fma_chains; ++i) x[i] = static_cast<float>(threadIdx.x + i);
+#pragma unroll 16
+  for (int s = 0; s < fma_steps; ++s)
+#pragma unroll
+    for (int i = 0; i < fma_chains; ++i) x[i] = fmaf(x[i], a, b);
+  float sum = 0;
+  for (int i = 0; i < fma_chains; ++i) sum += x[i];
+  out[blockIdx.x * fma_threads + threadIdx.x] = sum;
+}
+
+void cuda_peak_fma(benchmark::State& state) {
+  if (without_device(state)) return;
+  constexpr int blocks = 4096;
+  const Memory out(std::size_t{blocks} * fma_threads * sizeof(float));
+  const double flops = 2.0 * fma_steps * fma_chains * fma_threads * blocks;
+  fma_rate = measure(state, flops, [&] { multiply_adds<<<blocks, fma_threads>>>(out.as<float>(), 0.999f, 0.5f); });
+  report_flops(state, flops, fma_rate);
+}
+
+// cuBLAS by name, so that neither the build nor the program needs it
+void cuda_peak_sgemm(benchmark::State& state) {
+  if (without_device(state)) return;
+  void* const library = dlopen("libcublas.so.13", RTLD_NOW);
+  if (library == nullptr) {
+    state.SkipWithError("libcublas.so.13 is not on the library path");
+    return;
+  }
+  const auto create = reinterpret_cast<int (*)(void**)>(dlsym(library, "cublasCreate_v2"));
+  const auto destroy = reinterpret_cast<int (*)(void*)>(dlsym(library, "cublasDestroy_v2"));
+  const auto sgemm = reinterpret_cast<int (*)(void*, int, int, int, int, int, const float*, const float*, int, const float*,
+                                              int, const float*, float*, int)>(dlsym(library, "cublasSgemm_v2"));
+  void* handle = nullptr;
+  if (create == nullptr || destroy == nullptr || sgemm == nullptr || create(&handle) != 0) {
+    state.SkipWithError("cuBLAS does not start");
+    return;
+  }
+  const int n = static_cast<int>(state.range(0));
+  const std::vector<float> values = bench::hashed_values(std::int64_t{n} * n);
+  const Memory a(values), b(values), c(values.size() * sizeof(float));
+  const float one = 1, zero = 0;
+  const double flops = 2.0 * n * n * n;
+  sgemm_rate = measure(state, flops, [&] {
+    sgemm(handle, 1, 0, n, n, n, &one, a.as<float>(), n, b.as<float>(), n, &zero, c.as<float>(), n);  // A^T A
+  });
+  destroy(handle);
+  report_flops(state, flops, sgemm_rate);
+}
+
+void cuda_peak_copy(benchmark::State& state) {
+  if (without_device(state)) return;
+  constexpr std::size_t bytes = std::size_t{1} << 30;
+  const Memory from(bytes), to(bytes);
+  copy_rate = measure(state, 2.0 * static_cast<double>(bytes), [&] {
+    cudaMemcpyAsync(to.as<void>(), from.as<void>(), bytes, cudaMemcpyDeviceToDevice);
+  });
+  report_bytes(state, 2.0 * static_cast<double>(bytes), copy_rate);
+}
+
+// ---- kernels
+
+void cosines(benchmark::State& state, RowBatches in, const std::vector<float>& values) {
+  if (without_device(state)) return;
+  const Memory data(values), out(static_cast<std::size_t>(in.batches) * sizeof(CosineSum));
+  const Memory workspace(kernels::absolute_cosine_sums_cuda_workspace(in));
+  in.data = data.as<float>();
+  const auto flops = static_cast<double>(in.batches * in.rows * (in.rows - 1) * in.length);
+  const double best = measure(state, flops, [&] {
+    kernels::absolute_cosine_sums_cuda(in, out.as<CosineSum>(), workspace.as<void>(), nullptr);
+  });
+  double value = 0;
+  for (const CosineSum& c : out.read<CosineSum>(static_cast<std::size_t>(in.batches))) value += c.sum;
+  report_flops(state, flops, best);
+  report_bytes(state, 4.0 * static_cast<double>(values.size()), best / flops * 4 * static_cast<double>(values.size()));
+  state.counters["value"] = value;
+}
+
+void dense_cuda(benchmark::State& state) {
+  const std::int64_t rows = state.range(0), length = state.range(1);
+  const std::vector<float> w = bench::hashed_values(rows * length);
+  cosines(state, {w.data(), 1, rows, length, length, 0}, w);
+}
+
+void conv3x3_cuda(benchmark::State& state) {
+  const std::int64_t outputs = state.range(0), inputs = state.range(1), positions = 9;
+  const std::vector<float> w = bench::hashed_values(outputs * inputs * positions);
+  cosines(state, {w.data(), inputs, outputs, positions, inputs * positions, positions}, w);
+}
+
+void norms_cuda(benchmark::State& state, double p, double q) {
+  if (without_device(state)) return;
+  const std::int64_t layers = 8, rows = state.range(0), length = state.range(1);
+  const std::vector<float> values = bench::hashed_values(layers * rows * length);
+  const Memory a(values);
+  std::vector<kernels::Segment> segments;
+  for (std::int64_t l = 0; l < layers; ++l) segments.push_back({a.as<float>() + l * rows * length, nullptr, rows, length});
+  const Memory out(static_cast<std::size_t>(layers) * sizeof(kernels::SegmentNorms));
+  const Memory workspace(kernels::segment_norms_cuda_workspace(segments.data(), layers, p, q));
+  const double bytes = 4.0 * static_cast<double>(values.size());
+  const double best = measure(state, bytes, [&] {
+    kernels::segment_norms_cuda(segments.data(), layers, p, q, out.as<kernels::SegmentNorms>(), workspace.as<void>(), nullptr);
+  });
+  report_bytes(state, bytes, best);
+}
+
+void logits_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t samples = state.range(0), classes = state.range(1);
+  const std::vector<float> values = bench::hashed_values(samples * classes);
+  std::vector<std::int64_t> y;
+  for (std::int64_t i = 0; i < samples; ++i) y.push_back(i % classes);
+  const Memory logits(values), labels(y), margins(y.size() * sizeof(double)), out(sizeof(kernels::LogitStatistics));
+  const Memory workspace(kernels::logit_statistics_cuda_workspace(samples));
+  const double bytes = 4.0 * static_cast<double>(values.size()) + 16.0 * static_cast<double>(samples);
+  const double best = measure(state, bytes, [&] {
+    kernels::logit_statistics_cuda(logits.as<float>(), labels.as<std::int64_t>(), samples, classes, margins.as<double>(),
+                                   out.as<kernels::LogitStatistics>(), workspace.as<void>(), nullptr);
+  });
+  report_bytes(state, bytes, best);
+}
+
+void kth_smallest_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t n = state.range(0);
+  const std::vector<float> hashed = bench::hashed_values(n);
+  const Memory values(std::vector<double>(hashed.begin(), hashed.end())), out(sizeof(double));
+  const Memory workspace(kernels::kth_smallest_cuda_workspace());
+  const double bytes = 8.0 * 8 * static_cast<double>(n);  // eight passes
+  const double best = measure(state, bytes, [&] {
+    kernels::kth_smallest_cuda(values.as<double>(), n, n / 10, out.as<double>(), workspace.as<void>(), nullptr);
+  });
+  report_bytes(state, bytes, best);
+}
+
+void perturb_cuda(benchmark::State& state, bool scaled) {
+  if (without_device(state)) return;
+  const std::int64_t n = state.range(0);
+  const std::vector<float> values = bench::hashed_values(n);
+  const Memory w(values), s(values), out(values.size() * sizeof(float));
+  const double bytes = (scaled ? 12.0 : 8.0) * static_cast<double>(n);
+  const double best = measure(state, bytes, [&] {
+    kernels::perturb_cuda(w.as<float>(), scaled ? s.as<float>() : nullptr, n, 0.1, {1, 2, 0}, out.as<float>(), nullptr);
+  });
+  report_bytes(state, bytes, best);
+}
+
+BENCHMARK(cuda_peak_fma)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(cuda_peak_sgemm)->ArgName("n")->Arg(4096)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(cuda_peak_copy)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(dense_cuda)
+    ->Name("dense/cuda")
+    ->ArgNames({"rows", "length"})
+    ->Args({52, 784})
+    ->Args({512, 2048})
+    ->Args({2048, 512})
+    ->Args({4096, 4096})
+    ->Args({8192, 4096})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(conv3x3_cuda)
+    ->Name("conv3x3/cuda")
+    ->ArgNames({"outputs", "inputs"})
+    ->Args({64, 64})
+    ->Args({256, 256})
+    ->Args({512, 512})
+    ->Args({32, 65536})
+    ->Args({8, 262144})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(norms_cuda, frobenius, 2, 2)
+    ->ArgNames({"rows", "length"})
+    ->Args({4096, 4096})
+    ->Args({64, 576})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(norms_cuda, rows_2_1, 2, 1)
+    ->ArgNames({"rows", "length"})
+    ->Args({4096, 4096})
+    ->Args({64, 576})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(logits_cuda)
+    ->ArgNames({"samples", "classes"})
+    ->Args({50000, 10})
+    ->Args({10000000, 10})
+    ->Args({200000, 1000})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(kth_smallest_cuda)->ArgName("n")->Arg(50000)->Arg(10000000)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(perturb_cuda, plain, false)->ArgName("n")->Arg(1 << 26)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(perturb_cuda, scaled, true)->ArgName("n")->Arg(1 << 26)->UseManualTime()->Unit(benchmark::kMicrosecond);
+
+}  // namespace

@@ -1,0 +1,201 @@
+// CUDA version: see logit_statistics.h for the contract. Logits of up to 64 classes are staged in shared memory, one thread
+// a sample; of more, one warp a sample. One partial sum a block, added in a fixed order by the last kernel.
+#include <cuda_runtime.h>
+
+#include <cmath>
+
+#include "measures/kernels/logit_statistics.h"
+
+namespace gapbench {
+namespace kernels {
+namespace {
+
+constexpr int threads = 256, warps = threads / 32, most_staged = 64, largest_grid = 4096;
+
+__device__ LogitStatistics combined(const LogitStatistics& a, const LogitStatistics& b) {
+  return {a.cross_entropy + b.cross_entropy, a.correct + b.correct, a.not_finite + b.not_finite};
+}
+
+__device__ LogitStatistics of_block(LogitStatistics s) {
+  __shared__ LogitStatistics of_warp[warps];
+  for (int step = 16; step > 0; step /= 2)
+    s = combined(s, {__shfl_xor_sync(0xffffffffu, s.cross_entropy, step),
+                     static_cast<std::int64_t>(__shfl_xor_sync(0xffffffffu, static_cast<long long>(s.correct), step)),
+                     static_cast<std::int64_t>(__shfl_xor_sync(0xffffffffu, static_cast<long long>(s.not_finite), step))});
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = s;
+  __syncthreads();
+  s = of_warp[0];
+  for (int w = 1; w < warps; ++w) s = combined(s, of_warp[w]);
+  return s;
+}
+
+__device__ void add(LogitStatistics& s, float own, float rival, double sum, bool finite, double* margin) {
+  const double m = finite ? static_cast<double>(own) - static_cast<double>(rival) : nan("");
+  if (margin != nullptr) *margin = m;
+  s.not_finite += !finite;
+  s.correct += m > 0;
+  if (finite)  // ln sum exp(z - largest) + largest - own
+    s.cross_entropy += log(sum) + (static_cast<double>(fmaxf(own, rival)) - static_cast<double>(own));
+}
+
+__global__ void __launch_bounds__(threads)
+    staged(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes, double* margins,
+           LogitStatistics* partial) {
+  extern __shared__ float tile[];
+  const int stride = classes | 1;  // odd: no two lanes in one bank
+  LogitStatistics total{};
+  for (std::int64_t start = static_cast<std::int64_t>(blockIdx.x) * threads; start < samples;
+       start += static_cast<std::int64_t>(gridDim.x) * threads) {
+    const int here = static_cast<int>(min(static_cast<std::int64_t>(threads), samples - start));
+    const float* const from = logits + start * classes;
+    __syncthreads();
+#pragma unroll 4
+    for (int i = threadIdx.x; i < here * classes; i += threads) tile[i / classes * stride + i % classes] = from[i];
+    __syncthreads();
+    if (threadIdx.x >= here) continue;
+    const float* const z = tile + threadIdx.x * stride;
+    const int label = static_cast<int>(labels[start + threadIdx.x]);
+    float rival = -INFINITY;
+    bool finite = true;
+    for (int k = 0; k < classes; ++k) {
+      finite = finite && isfinite(z[k]);
+      if (k != label) rival = fmaxf(rival, z[k]);
+    }
+    const float own = z[label], largest = fmaxf(own, rival);
+    double sum = 0;
+    for (int k = 0; k < classes; ++k) sum += static_cast<double>(expf(z[k] - largest));
+    add(total, own, rival, sum, finite, margins != nullptr ? margins + start + threadIdx.x : nullptr);
+  }
+  total = of_block(total);
+  if (threadIdx.x == 0) partial[blockIdx.x] = total;
+}
+
+__global__ void __launch_bounds__(threads)
+    by_warp(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
+            double* margins, LogitStatistics* partial) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  LogitStatistics total{};
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * warps + warp; i < samples;
+       i += static_cast<std::int64_t>(gridDim.x) * warps) {
+    const float* const z = logits + i * classes;
+    const std::int64_t label = labels[i];
+    float rival = -INFINITY;
+    bool finite = true;
+    for (std::int64_t k = lane; k < classes; k += 32) {
+      finite = finite && isfinite(z[k]);
+      if (k != label) rival = fmaxf(rival, z[k]);
+    }
+    for (int step = 16; step > 0; step /= 2) rival = fmaxf(rival, __shfl_xor_sync(0xffffffffu, rival, step));
+    finite = __all_sync(0xffffffffu, finite);
+    const float own = z[label], largest = fmaxf(own, rival);
+    double sum = 0;  // the second read is of the cache
+    for (std::int64_t k = lane; k < classes; k += 32) sum += static_cast<double>(expf(z[k] - largest));
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    if (lane == 0) add(total, own, rival, sum, finite, margins != nullptr ? margins + i : nullptr);
+  }
+  total = of_block(total);
+  if (threadIdx.x == 0) partial[blockIdx.x] = total;
+}
+
+__global__ void __launch_bounds__(threads) finish(const LogitStatistics* partial, int count, LogitStatistics* out) {
+  LogitStatistics total{};
+  for (int i = threadIdx.x; i < count; i += threads) total = combined(total, partial[i]);
+  total = of_block(total);
+  if (threadIdx.x == 0) *out = total;
+}
+
+int grid_for(std::int64_t samples, int a_block) {
+  const std::int64_t blocks = (samples + a_block - 1) / a_block;
+  return static_cast<int>(blocks < 1 ? 1 : blocks < largest_grid ? blocks : largest_grid);
+}
+
+// Radix selection: what is known of the key so far, and how many keys with that beginning lie below the wanted one.
+struct Selection {
+  unsigned long long prefix, rank;
+  unsigned int done;  // blocks of the pass
+  unsigned int counts[256];
+};
+
+__device__ unsigned long long key_of(double value) {
+  const auto bits = static_cast<unsigned long long>(__double_as_longlong(value + 0.0));
+  return bits >> 63 ? ~bits : bits | 1ull << 63;
+}
+
+__global__ void begin_selection(Selection* s, std::int64_t k) {
+  s->counts[threadIdx.x] = 0;
+  if (threadIdx.x == 0) s->prefix = 0, s->rank = static_cast<unsigned long long>(k - 1), s->done = 0;
+}
+
+// Counts the next eight bits of keys that begin as the wanted one; the last block to finish picks them.
+__global__ void __launch_bounds__(threads)
+    selection_pass(const double* values, std::int64_t n, int shift, Selection* s, double* out) {
+  __shared__ unsigned int counts[256];
+  __shared__ bool last;
+  counts[threadIdx.x] = 0;
+  const unsigned long long prefix = s->prefix, mask = shift == 56 ? 0 : ~0ull << (shift + 8);
+  __syncthreads();
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < n;
+       i += static_cast<std::int64_t>(gridDim.x) * threads) {
+    const unsigned long long key = key_of(values[i]);
+    if ((key & mask) == prefix) atomicAdd(counts + (key >> shift & 255), 1u);
+  }
+  __syncthreads();
+  if (counts[threadIdx.x] > 0) atomicAdd(s->counts + threadIdx.x, counts[threadIdx.x]);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) last = atomicAdd(&s->done, 1u) == gridDim.x - 1;
+  __syncthreads();
+  if (!last) return;
+  counts[threadIdx.x] = atomicExch(s->counts + threadIdx.x, 0u);
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    unsigned long long rank = s->rank, digit = 0;
+    for (; digit < 255 && rank >= counts[digit]; ++digit) rank -= counts[digit];
+    const unsigned long long found = prefix | digit << shift;
+    s->prefix = found;
+    s->rank = rank;
+    s->done = 0;
+    if (shift == 0) *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
+  }
+}
+
+}  // namespace
+
+std::size_t logit_statistics_cuda_workspace(std::int64_t samples) {
+  return static_cast<std::size_t>(grid_for(samples, warps)) * sizeof(LogitStatistics);
+}
+
+int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
+                          double* margins, LogitStatistics* out, void* workspace, void* stream) {
+  const auto s = static_cast<cudaStream_t>(stream);
+  const auto partial = static_cast<LogitStatistics*>(workspace);
+  const bool stage = classes <= most_staged;
+  const int grid = grid_for(samples, stage ? threads : warps);
+  if (stage) {
+    const std::size_t bytes = static_cast<std::size_t>(threads) * static_cast<std::size_t>(classes | 1) * sizeof(float);
+    cudaFuncSetAttribute(staged, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         threads * (most_staged | 1) * static_cast<int>(sizeof(float)));
+    staged<<<grid, threads, bytes, s>>>(logits, labels, samples, static_cast<int>(classes), margins, partial);
+  } else {
+    by_warp<<<grid, threads, 0, s>>>(logits, labels, samples, classes, margins, partial);
+  }
+  finish<<<1, threads, 0, s>>>(partial, grid, out);
+  return cudaGetLastError();
+}
+
+std::size_t kth_smallest_cuda_workspace() {
+  return sizeof(Selection);
+}
+
+int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, double* out, void* workspace, void* stream) {
+  const auto s = static_cast<cudaStream_t>(stream);
+  const auto selection = static_cast<Selection*>(workspace);
+  begin_selection<<<1, 256, 0, s>>>(selection, k);
+  const std::int64_t blocks = (n + 4 * threads - 1) / (4 * threads);
+  const auto grid = static_cast<unsigned>(blocks < 1024 ? blocks : 1024);
+  for (int shift = 56; shift >= 0; shift -= 8) selection_pass<<<grid, threads, 0, s>>>(values, n, shift, selection, out);
+  return cudaGetLastError();
+}
+
+}  // namespace kernels
+}  // namespace gapbench

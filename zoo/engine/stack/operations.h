@@ -1,0 +1,42 @@
+// What the passes of a stack are made of: tensors with a leading axis of members, float32, contiguous, on any device.
+// On a CUDA device each of these is a kernel of kernels.h where the build has them, else ATen operations.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "zoo/networks/plan.h"
+
+namespace gapbench::stack {
+
+/// Patches of the images of a convolution. x [K, n positions, channels] of the extent op.in; returns
+/// [K, n positions of op.out, kernel kernel channels], taps slowest; outside the image is 0. x itself for a 1x1
+/// convolution of stride 1.
+at::Tensor patches(const Op& op, const at::Tensor& x);
+/// Its transpose: sums what the patches hold into the places they came from.
+at::Tensor patches_transposed(const Op& op, const at::Tensor& columns);
+
+/// y [K, rows, O] plus bias [K, O] (undefined: none), then the activation (nothing: none; not gelu); in place.
+void add_bias_and_activate(at::Tensor& y, const at::Tensor& bias, std::optional<Activation> kind);
+at::Tensor activate(Activation kind, const at::Tensor& x);
+/// The gradient by the activation's input from that by its output; `saved` is the input for gelu, else the output.
+at::Tensor activation_gradient(Activation kind, const at::Tensor& gradient, const at::Tensor& saved);
+
+/// [K, m] factors of inverted dropout: member k's are 0 where the number is below threshold[k], else scale[k], and
+/// number e is number first + e of RandomStream(key[k], step[k]). key and step int64 [K], threshold int64 [K],
+/// scale float [K].
+at::Tensor dropout_mask(const at::Tensor& key, const at::Tensor& step, const at::Tensor& threshold,
+                        const at::Tensor& scale, std::int64_t first, std::int64_t m);
+
+struct Loss {
+  at::Tensor value;     ///< [K] float: mean over the n samples of -sum_c t_c ln p_c
+  at::Tensor gradient;  ///< [K, n, classes]: by the logits
+};
+/// logits [K, n, classes], labels [K, n] int64; target rows are everywhere[k] in each class and added[k] more in the
+/// label's.
+Loss softmax_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& everywhere,
+                  const at::Tensor& added);
+
+}  // namespace gapbench::stack

@@ -1,0 +1,344 @@
+#include "zoo/engine/stack/stack_executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <map>
+
+#include "measures/api/error.h"
+#include "zoo/engine/stack/training_stack.h"
+
+namespace gapbench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using stack::TrainingStack;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// What a caller's function threw: it ends the run, where what training throws fails a model.
+struct CallersError {
+  std::exception_ptr error;
+};
+template <class F>
+void guard(F&& call) {
+  try {
+    call();
+  } catch (...) {
+    throw CallersError{std::current_exception()};
+  }
+}
+
+// A model on its way through a stack.
+struct Running {
+  ModelSpec model;
+  std::unique_ptr<Architecture> architecture;
+  TrainState state;    // arrays and moving averages as of the last download
+  double seconds = 0;  // its share of the stack's time
+  Clock::time_point last_checkpoint = Clock::now();
+};
+
+class GroupRun {
+ public:
+  GroupRun(std::vector<ModelSpec> models, TrainingDataCache& cache, const ExecutorEvents& events,
+           const StackOptions& options)
+      : events_(events),
+        options_(options),
+        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)) {
+    for (ModelSpec& m : models) queue_.push_back(std::move(m));
+    const ModelSpec& first = queue_.front();
+    architecture_ = make_architecture(first.hp, cache.shape());
+    host_ = cache.get(first.hp, architecture_->channels_last());
+    cache_ = &cache;
+  }
+
+  void run() {
+    const stack::StreamScope scope(device_);
+    data_ = std::make_shared<const stack::DeviceData>(host_, device_);
+    make_stack(chosen_size());
+    while (fill_slots()) {
+      if (!boundary()) return;
+      epoch();
+    }
+    stack_.reset();
+    data_.reset();
+    stack::release_unused_memory(device_);
+  }
+
+  /// What is left after an error of the device: all that is neither finished nor failed.
+  std::vector<ModelSpec> left() {
+    std::vector<ModelSpec> models;
+    for (auto& r : slots_)
+      if (r) models.push_back(std::move(r->model));
+    for (ModelSpec& m : queue_) models.push_back(std::move(m));
+    return models;
+  }
+
+ private:
+  bool stop() const { return events_.stop_requested && events_.stop_requested(); }
+
+  std::int64_t chosen_size() const {
+    const std::int64_t k = options_.members > 0
+                               ? options_.members
+                               : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_);
+    return std::min(k, static_cast<std::int64_t>(queue_.size()));
+  }
+
+  void make_stack(std::int64_t size) {
+    std::vector<std::optional<Running>> members = std::move(slots_);
+    if (stack_) {
+      for (std::int64_t k = 0; k < stack_->size(); ++k)
+        if (stack_->occupied(k)) stack_->download(k, members[static_cast<std::size_t>(k)]->state);
+      stack_.reset();
+    }
+    const ModelSpec* any = queue_.empty() ? nullptr : &queue_.front();
+    for (const auto& m : members)
+      if (m) any = &m->model;
+    stack_ = std::make_unique<TrainingStack>(*architecture_, data_, *any, size, device_, options_.threads);
+    slots_.clear();
+    slots_.resize(static_cast<std::size_t>(size));
+    std::int64_t next = 0;
+    for (auto& m : members) {
+      if (!m) continue;
+      stack_->load(next, m->model, *m->architecture, m->state);
+      slots_[static_cast<std::size_t>(next++)] = std::move(m);
+    }
+  }
+
+  std::int64_t occupied() const {
+    return std::count_if(slots_.begin(), slots_.end(), [](const auto& s) { return s.has_value(); });
+  }
+
+  // False where nothing is left to train.
+  bool fill_slots() {
+    for (std::int64_t k = 0; k < stack_->size(); ++k) {
+      auto& slot = slots_[static_cast<std::size_t>(k)];
+      while (!slot && !queue_.empty() && !stop()) {
+        Running r{std::move(queue_.front()), nullptr, {}};
+        queue_.pop_front();
+        if (events_.started) guard([&] { events_.started(r.model); });
+        r.architecture = make_architecture(r.model.hp, cache_->shape());
+        if (events_.load_checkpoint)
+          guard([&] {
+            if (auto state = events_.load_checkpoint(r.model, *r.architecture)) r.state = std::move(*state);
+          });
+        stack_->load(k, r.model, *r.architecture, r.state);
+        slot = std::move(r);
+        if (stop_reason(slot->model.hp, slot->state)) finish({k});  // of a checkpoint that was its last epoch
+      }
+    }
+    const std::int64_t busy = occupied();
+    if (busy > 0 && queue_.empty() && 2 * busy <= stack_->size()) make_stack(busy);
+    return busy > 0;
+  }
+
+  // Between epochs: checkpoints; false where the run is to stop.
+  bool boundary() {
+    const bool stopping = stop();
+    for (std::int64_t k = 0; k < stack_->size(); ++k) {
+      auto& r = slots_[static_cast<std::size_t>(k)];
+      if (!r || r->state.history.empty() || !events_.save_checkpoint) continue;
+      if (!stopping && seconds_since(r->last_checkpoint) < events_.checkpoint_interval_s) continue;
+      stack_->download(k, r->state);
+      guard([&] { events_.save_checkpoint(r->model, *r->architecture, r->state); });
+      r->last_checkpoint = Clock::now();
+    }
+    return !stopping;
+  }
+
+  void epoch() {
+    const Clock::time_point start = Clock::now();
+    const auto results = stack_->train_epoch();
+    std::vector<std::int64_t> busy, noisy, ended;
+    bool evaluated = false;
+    const auto n = static_cast<double>(host_->train.count);
+    for (std::int64_t k = 0; k < stack_->size(); ++k) {
+      auto& r = slots_[static_cast<std::size_t>(k)];
+      if (!r) continue;
+      busy.push_back(k);
+      const auto& [loss_sum, steps] = results[static_cast<std::size_t>(k)];
+      EpochRecord record;
+      record.epoch = static_cast<std::int64_t>(r->state.history.size()) + 1;
+      record.steps = r->state.steps = steps;
+      record.batch_loss = loss_sum / n;
+      record.evaluated = evaluation_due(r->model.hp, record.epoch, steps, loss_sum);
+      evaluated = evaluated || record.evaluated;
+      if (record.epoch == 1 && std::isfinite(loss_sum)) noisy.push_back(k);
+      r->state.history.push_back(record);
+    }
+    if (evaluated) {
+      const auto evaluation = stack_->evaluate();
+      for (const std::int64_t k : busy) {
+        EpochRecord& record = last(k);
+        if (!record.evaluated) continue;
+        record.train = evaluation.train[static_cast<std::size_t>(k)];
+        record.test = evaluation.test[static_cast<std::size_t>(k)];
+        if (const double sum = results[static_cast<std::size_t>(k)].loss_sum; !std::isfinite(sum))
+          record.train.cross_entropy = sum;
+      }
+    }
+    add_noise(noisy);
+    const double share = seconds_since(start) / static_cast<double>(busy.size());
+    for (const std::int64_t k : busy) {
+      Running& r = *slots_[static_cast<std::size_t>(k)];
+      r.seconds += share;
+      if (events_.epoch_finished) guard([&] { events_.epoch_finished(r.model, r.state.history.back()); });
+      if (std::count(events_.keep_epochs.begin(), events_.keep_epochs.end(), r.state.history.back().epoch) >
+          0) {
+        stack_->download(k, r.state);
+        guard([&] { events_.keep(r.model, *r.architecture, r.state.history.back().epoch, r.state.arrays); });
+      }
+      if (stop_reason(r.model.hp, r.state)) ended.push_back(k);
+    }
+    finish(ended);
+  }
+
+  EpochRecord& last(std::int64_t slot) {
+    return slots_[static_cast<std::size_t>(slot)]->state.history.back();
+  }
+
+  void add_noise(const std::vector<std::int64_t>& slots) {
+    if (slots.empty()) return;
+    const auto noise = stack_->gradient_noise(slots);
+    for (std::size_t i = 0; i < slots.size(); ++i) last(slots[i]).gradient_noise = noise[i];
+  }
+
+  void finish(const std::vector<std::int64_t>& ended) {
+    std::vector<std::int64_t> noisy;
+    for (const std::int64_t k : ended) {
+      const Running& r = *slots_[static_cast<std::size_t>(k)];
+      if (stop_reason(r.model.hp, r.state) != StopReason::diverged && !last(k).gradient_noise)
+        noisy.push_back(k);
+    }
+    add_noise(noisy);
+    for (const std::int64_t k : ended) {
+      auto& slot = slots_[static_cast<std::size_t>(k)];
+      stack_->download(k, slot->state);
+      stack_->clear(k);
+      Running r = std::move(*slot);
+      slot.reset();
+      const StopReason reason = *stop_reason(r.model.hp, r.state);
+      if (events_.finished)
+        guard([&] { events_.finished(r.model, *r.architecture, {reason, std::move(r.state)}, r.seconds); });
+    }
+  }
+
+  const ExecutorEvents& events_;
+  StackOptions options_;
+  at::Device device_;
+  std::deque<ModelSpec> queue_;
+  std::unique_ptr<Architecture> architecture_;
+  TrainingDataCache* cache_ = nullptr;
+  std::shared_ptr<const TrainingData> host_;
+  std::shared_ptr<const stack::DeviceData> data_;
+  std::vector<std::optional<Running>> slots_;
+  std::unique_ptr<TrainingStack> stack_;
+};
+
+class StackExecutor final : public Executor {
+ public:
+  explicit StackExecutor(const StackOptions& options) : options_(options) {}
+
+  std::string name() const override {
+    return std::string("stack/") +
+           stack::device_name(options_.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU));
+  }
+
+  void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
+    StackGroups split = stack_groups(std::move(queue), data, 1);
+    const auto fail = [&](const ModelSpec& m, const std::string& what) {
+      if (events.failed) events.failed(m, what);
+    };
+    for (const ModelSpec& m : split.rest)
+      fail(m, "the stack executor does not serve network " + m.hp.network +
+                  " with these hyper-parameters; run without --executor");
+    for (std::vector<ModelSpec>& group : split.groups) {
+      if (events.stop_requested && events.stop_requested()) return;
+      run_group(std::move(group), data, events, options_, fail);
+    }
+  }
+
+ private:
+  // A stack that does not fit is tried again with half of its members; what fails alone is failed.
+  template <class Fail>
+  static void run_group(std::vector<ModelSpec> group, TrainingDataCache& data, const ExecutorEvents& events,
+                        StackOptions options, const Fail& fail) {
+    while (!group.empty()) {
+      std::string what;
+      std::unique_ptr<GroupRun> run;
+      try {
+        run = std::make_unique<GroupRun>(group, data, events, options);
+        run->run();
+        return;
+      } catch (const CallersError& e) {
+        std::rethrow_exception(e.error);
+      } catch (const std::exception& e) {
+        what = e.what();
+      }
+      if (run) group = run->left();
+      if (group.empty()) return;
+      if (options.members == 1 || group.size() == 1) {
+        fail(group.front(), what);
+        group.erase(group.begin());
+        continue;
+      }
+      const auto tried = static_cast<std::int64_t>(group.size());
+      options.members =
+          std::max(std::int64_t{1}, std::min(options.members == 0 ? tried : options.members, tried) / 2);
+    }
+  }
+
+  StackOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> make_stack_executor(const StackOptions& options) {
+  return std::make_unique<StackExecutor>(options);
+}
+
+bool stack_serves(const HyperParameters& hp, const Architecture& architecture) {
+  return stack::serves(hp, architecture);
+}
+
+StackGroups stack_groups(std::vector<ModelSpec> queue, const TrainingDataCache& data, std::size_t least) {
+  StackGroups result;
+  std::map<std::string, std::vector<ModelSpec>> by_key;
+  std::map<std::string, double> work;
+  for (ModelSpec& m : queue) {
+    std::string key;
+    try {
+      const auto architecture = make_architecture(m.hp, data.shape());
+      if (stack_serves(m.hp, *architecture)) key = stack::group_key(m.hp, *architecture);
+    } catch (const InputError&) {  // the other executor reports it
+    }
+    if (key.empty()) {
+      result.rest.push_back(std::move(m));
+      continue;
+    }
+    work[key] += estimated_flops(m, data.shape(), data.dataset().train.count);
+    by_key[key].push_back(std::move(m));
+  }
+  std::vector<std::pair<double, std::string>> longest;
+  for (auto& [key, models] : by_key) {
+    if (models.size() >= least)
+      longest.emplace_back(-work[key], key);
+    else
+      std::move(models.begin(), models.end(), std::back_inserter(result.rest));
+  }
+  std::sort(longest.begin(), longest.end());
+  for (const auto& [flops, key] : longest) {
+    std::vector<ModelSpec>& models = by_key[key];
+    // the longest first, so that what is left at the end is short
+    std::stable_sort(models.begin(), models.end(), [](const ModelSpec& a, const ModelSpec& b) {
+      return a.hp.max_epochs > b.hp.max_epochs;
+    });
+    result.groups.push_back(std::move(models));
+  }
+  return result;
+}
+
+}  // namespace gapbench

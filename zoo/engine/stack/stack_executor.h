@@ -1,0 +1,35 @@
+// Models of one shape trained as one computation, on a CUDA device or, for tests, on the CPU.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "zoo/engine/executor.h"
+
+namespace gapbench {
+
+struct StackOptions {
+  bool cuda = false;
+  std::int64_t members = 0;  ///< of a stack at most, 0 = chosen
+  int threads = 1;           ///< for work on the host
+};
+
+/// Groups the queue by shape, batch size, training samples and optimiser; each group, longest first, goes through one
+/// stack whose members are replaced by the next model as they finish. Models that stacks do not serve are failed.
+///
+/// A stack has members_of_a_stack() (training_stack.h) members, at most the group. Once it has work for half of its slots or
+/// fewer, it is made anew with as many as it needs. One that the device's memory does not hold is tried with half.
+std::unique_ptr<Executor> make_stack_executor(const StackOptions& options);
+
+/// Whether a stack trains the model: its architecture and every hyper-parameter that is not at its default.
+bool stack_serves(const HyperParameters& hp, const Architecture& architecture);
+
+/// Splits a queue into groups that a stack trains, of at least `least` models each, and the rest. A model whose
+/// architecture does not fit the input is part of the rest.
+struct StackGroups {
+  std::vector<std::vector<ModelSpec>> groups;  ///< longest first
+  std::vector<ModelSpec> rest;
+};
+StackGroups stack_groups(std::vector<ModelSpec> queue, const TrainingDataCache& data, std::size_t least);
+
+}  // namespace gapbench

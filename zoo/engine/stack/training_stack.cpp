@@ -1,0 +1,322 @@
+#include "zoo/engine/stack/training_stack.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <thread>
+
+#include "measures/api/error.h"
+#include "measures/numerics/philox.h"
+#include "zoo/engine/stack/operations.h"
+#include "zoo/training/gradient_noise.h"
+#include "zoo/training/schedule.h"
+
+namespace gapbench::stack {
+namespace {
+
+// Floats of a forward pass over evaluated samples, all members together: bounds memory.
+constexpr std::int64_t evaluated_floats_cuda = std::int64_t{1} << 29, evaluated_floats_cpu = 1 << 24;
+
+// Floating-point operations of a step from which a device has enough to do, and where more members no longer help.
+constexpr double work_of_a_step_cuda = 2e10, work_of_a_step_cpu = 2e8;
+constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
+
+// Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
+// graphs, each with memory of its own.
+double member_bytes(const Network& network, std::int64_t batch, const TrainingData& data) {
+  return 4 * (14 * static_cast<double>(network.layout().trained_size()) +
+              2 * static_cast<double>(batch * (network.traced() + data.shape.size()))) +
+         8 * 3 * static_cast<double>(data.train.count);
+}
+
+at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType type,
+                     const at::Device& device) {
+  // from_blob only reads: the copy owns its memory
+  return at::from_blob(const_cast<void*>(values), shape, at::TensorOptions().dtype(type)).clone().to(device);
+}
+
+}  // namespace
+
+bool serves(const HyperParameters& hp, const Architecture& architecture) {
+  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.clip_norm == 0 &&
+         hp.collision == "off" && hp.wcd == 0;
+}
+
+std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
+  return shape_key(architecture) + std::to_string(hp.batch_size) + " " + std::to_string(hp.train_size) + " " +
+         std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "");
+}
+
+std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
+                                const TrainingData& data, const at::Device& device) {
+  const bool cuda = device.is_cuda();
+  const std::int64_t batch = std::min(model.hp.batch_size, data.train.count);
+  const double step = 3 * architecture.flops() * static_cast<double>(batch);
+  const std::int64_t wanted =
+      std::clamp(static_cast<std::int64_t>((cuda ? work_of_a_step_cuda : work_of_a_step_cpu) / step),
+                 std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
+  // what evaluation takes is bounded apart from the members; it counts as 4 GB
+  const double room = 0.75 * static_cast<double>(free_memory(device)) - (cuda ? 4e9 : 0);
+  const auto fit = static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data));
+  return std::min(wanted, std::max(std::int64_t{1}, fit));
+}
+
+DeviceData::DeviceData(std::shared_ptr<const TrainingData> data, const at::Device& device)
+    : host(std::move(data)) {
+  const std::int64_t size = host->shape.size();
+  train_images = on_device(host->train.images.data(), {host->train.count, size}, at::kFloat, device);
+  test_images = on_device(host->test.images.data(), {host->test.count, size}, at::kFloat, device);
+  test_labels = on_device(host->test.labels.data(), {host->test.count}, at::kLong, device);
+}
+
+template <class F>
+void TrainingStack::for_each_slot(F f) const {
+  std::atomic<std::int64_t> next{0};
+  const auto work = [&] {
+    for (std::int64_t k = next++; k < size_; k = next++)
+      if (occupied(k)) f(k);
+  };
+  std::vector<std::jthread> helpers;
+  for (std::int64_t t = 1; t < std::min<std::int64_t>(threads_, size_); ++t) helpers.emplace_back(work);
+  work();
+}
+
+TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<const DeviceData> data,
+                             const ModelSpec& first, std::int64_t size, const at::Device& device, int threads)
+    : network_(architecture),
+      data_(std::move(data)),
+      device_(device),
+      rule_(rule_of(first.hp)),
+      size_(size),
+      batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
+      threads_(threads),
+      members_(static_cast<std::size_t>(size)) {
+  const at::NoGradGuard no_grad;
+  const auto floats = at::TensorOptions().dtype(at::kFloat).device(device);
+  const auto integers = floats.dtype(at::kLong);
+  const Layout& layout = network_.layout();
+  arrays_ = {at::zeros({size, layout.trained_size()}, floats),
+             at::zeros({size, layout.buffer_size()}, floats)};
+  gradients_ = at::zeros_like(arrays_.trained);
+  state_ = at::zeros({state_sets(rule_), size, layout.trained_size()}, floats);
+  const std::int64_t n = data_->host->train.count, batches = n / batch_size_, tail = n % batch_size_;
+  labels_ = at::zeros({size, n}, integers);
+  everywhere_ = at::zeros({size}, floats);
+  added_ = at::ones({size}, floats);
+  const auto places = static_cast<std::int64_t>(network_.dropouts());
+  randomness_ = {at::zeros({size}, integers), at::zeros({size}, integers),
+                 at::zeros({places, size}, integers), at::ones({places, size}, floats)};
+  loss_sum_ = at::zeros({size}, floats.dtype(at::kDouble));
+  alive_ = at::zeros({size}, floats.dtype(at::kBool));
+  batch_ = at::zeros({1}, integers);
+  tail_batch_ = at::zeros({1}, integers);
+  order_ = at::zeros({batches, size, batch_size_}, integers);
+  coefficients_ = at::zeros({batches, coefficient_count, size}, floats);
+  tail_order_ = at::zeros({1, size, tail}, integers);
+  tail_coefficients_ = at::zeros({1, coefficient_count, size}, floats);
+  full_step_ =
+      std::make_unique<RepeatedStep>(device, [this] { step(batch_size_, order_, coefficients_, batch_); });
+  if (tail > 0)
+    tail_step_ = std::make_unique<RepeatedStep>(
+        device, [this, tail] { step(tail, tail_order_, tail_coefficients_, tail_batch_); });
+}
+
+void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Architecture& architecture,
+                         const TrainState& state) {
+  const at::NoGradGuard no_grad;
+  const Layout& layout = network_.layout();
+  const int sets = state_sets(rule_);
+  std::vector<float> trained(static_cast<std::size_t>(layout.trained_size())),
+      buffers(static_cast<std::size_t>(layout.buffer_size())),
+      averages(trained.size() * static_cast<std::size_t>(sets));
+  layout.pack(
+      state.arrays.empty() ? initial_values(architecture, model.id, model.hp.init_scale) : state.arrays,
+      trained.data(), buffers.data());
+  if (!state.optimizer_state.empty()) layout.pack_state(state.optimizer_state, sets, averages.data());
+  const auto set = [&](const at::Tensor& to, const void* values) {
+    to.copy_(
+        at::from_blob(const_cast<void*>(values), to.sizes(), at::TensorOptions().dtype(to.scalar_type())));
+  };
+  set(arrays_.trained[slot], trained.data());
+  set(arrays_.buffers[slot], buffers.data());
+  set(state_.select(1, slot), averages.data());
+
+  Member member{model, training_labels(model, *data_->host), static_cast<std::int64_t>(state.history.size()),
+                state.steps};
+  set(labels_[slot], member.labels.data());
+  const TargetValues target = target_values(model.hp, data_->host->shape.classes);
+  everywhere_[slot].fill_(target.everywhere);
+  added_[slot].fill_(target.added_to_label);
+  randomness_.key[slot].fill_(static_cast<std::int64_t>(random_key(model.id, "dropout")));
+  std::int64_t place = 0;
+  for (const Op& op : architecture.plan().ops) {
+    if (op.kind != OpKind::dropout) continue;
+    randomness_.threshold[place][slot].fill_(
+        static_cast<std::int64_t>(static_cast<std::uint32_t>(op.probability * 0x1p32)));
+    randomness_.scale[place][slot].fill_(static_cast<float>(1 / (1 - op.probability)));
+    ++place;
+  }
+  members_[static_cast<std::size_t>(slot)] = std::move(member);
+}
+
+void TrainingStack::clear(std::int64_t slot) {
+  members_[static_cast<std::size_t>(slot)].reset();
+}
+
+at::Tensor TrainingStack::gather(const at::Tensor& indices) const {
+  return data_->train_images.index_select(0, indices.reshape({-1}))
+      .view({indices.size(0), indices.size(1), data_->train_images.size(1)});
+}
+
+void TrainingStack::step(std::int64_t n, const at::Tensor& order, const at::Tensor& coefficients,
+                         const at::Tensor& batch) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor indices = order.index_select(0, batch).view({size_, n});
+  randomness_.step.add_(alive_);
+  Trace trace;
+  const at::Tensor logits = network_.train(arrays_, gather(indices), randomness_, alive_, trace);
+  const Loss loss = softmax_loss(logits, labels_.gather(1, indices), everywhere_, added_);
+  loss_sum_.add_(loss.value.to(at::kDouble).mul_(static_cast<double>(n)));
+  alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
+  network_.backward(arrays_, loss.gradient, trace, gradients_);
+  update(rule_, arrays_.trained, gradients_, state_, coefficients.index_select(0, batch).squeeze(0), alive_);
+  batch.add_(1);
+}
+
+std::vector<EpochResult> TrainingStack::train_epoch() {
+  const at::NoGradGuard no_grad;
+  const std::int64_t n = data_->host->train.count, full = n / batch_size_, tail = n % batch_size_,
+                     batches = full + (tail > 0);
+  const auto host = at::TensorOptions();
+  const at::Tensor order = at::zeros({full, size_, batch_size_}, host.dtype(at::kLong)),
+                   tail_order = at::zeros({size_, tail}, host.dtype(at::kLong)),
+                   coefficients = at::zeros({batches, coefficient_count, size_}, host.dtype(at::kFloat)),
+                   steps = at::zeros({size_}, host.dtype(at::kLong)),
+                   alive = at::zeros({size_}, host.dtype(at::kBool));
+  std::int64_t* const o = order.mutable_data_ptr<std::int64_t>();
+  std::int64_t* const t = tail_order.mutable_data_ptr<std::int64_t>();
+  float* const c = coefficients.mutable_data_ptr<float>();
+  for_each_slot([&](std::int64_t k) {
+    const Member& m = *members_[static_cast<std::size_t>(k)];
+    std::vector<std::uint32_t> samples(static_cast<std::size_t>(n));
+    fill_epoch_order(m.model.id, m.epochs + 1, samples);
+    for (std::int64_t b = 0; b < full; ++b)
+      std::copy_n(samples.begin() + b * batch_size_, batch_size_, o + (b * size_ + k) * batch_size_);
+    std::copy_n(samples.begin() + full * batch_size_, tail, t + k * tail);
+    for (std::int64_t b = 0; b < batches; ++b) {
+      float of_step[coefficient_count];
+      fill_coefficients(rule_, m.model.hp, m.steps + b + 1,
+                        learning_rate(m.model.hp, m.epochs + 1, b, batches), of_step);
+      for (std::int64_t i = 0; i < coefficient_count; ++i)
+        c[(b * coefficient_count + i) * size_ + k] = of_step[i];
+    }
+    steps.mutable_data_ptr<std::int64_t>()[k] = m.steps;
+    alive.mutable_data_ptr<bool>()[k] = true;
+  });
+  order_.copy_(order);
+  coefficients_.copy_(coefficients.narrow(0, 0, full));
+  if (tail > 0) {
+    tail_order_.copy_(tail_order.unsqueeze(0));
+    tail_coefficients_.copy_(coefficients.narrow(0, full, 1));
+  }
+  randomness_.step.copy_(steps);
+  alive_.copy_(alive);
+  loss_sum_.zero_();
+  batch_.zero_();
+  tail_batch_.zero_();
+  for (std::int64_t b = 0; b < full; ++b) full_step_->run();
+  if (tail > 0) tail_step_->run();
+
+  const at::Tensor sums = loss_sum_.cpu(), done = randomness_.step.cpu();
+  std::vector<EpochResult> results;
+  for (std::int64_t k = 0; k < size_; ++k) {
+    results.push_back({sums.const_data_ptr<double>()[k], done.const_data_ptr<std::int64_t>()[k]});
+    if (!occupied(k)) continue;
+    Member& m = *members_[static_cast<std::size_t>(k)];
+    ++m.epochs;
+    m.steps = results.back().steps;
+  }
+  return results;
+}
+
+std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::Tensor& labels) {
+  const std::int64_t n = images.size(0),
+                     floats = device_.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu,
+                     chunk = std::clamp(floats / (size_ * network_.widest()), std::int64_t{1}, n);
+  const auto doubles = at::TensorOptions().dtype(at::kDouble).device(device_);
+  const at::Tensor losses = at::zeros({size_}, doubles), wrong = at::zeros({size_}, doubles);
+  for (std::int64_t start = 0; start < n; start += chunk) {
+    const std::int64_t m = std::min(chunk, n - start);
+    const at::Tensor logits = network_.evaluate(arrays_, images.narrow(0, start, m).unsqueeze(0)),
+                     own = labels.narrow(1, start, m).expand({size_, m}).unsqueeze(2);
+    losses.sub_(at::log_softmax(logits, 2, at::kDouble).gather(2, own).sum({1, 2}));
+    wrong.add_(logits.argmax(2).ne(own.squeeze(2)).sum(1));
+  }
+  const at::Tensor l = losses.cpu(), w = wrong.cpu();
+  std::vector<Metrics> result;
+  for (std::int64_t k = 0; k < size_; ++k)
+    result.push_back({l.const_data_ptr<double>()[k] / static_cast<double>(n),
+                      w.const_data_ptr<double>()[k] / static_cast<double>(n)});
+  return result;
+}
+
+TrainingStack::Evaluation TrainingStack::evaluate() {
+  const at::NoGradGuard no_grad;
+  return {metrics(data_->train_images, labels_),
+          metrics(data_->test_images, data_->test_labels.unsqueeze(0))};
+}
+
+std::vector<std::optional<double>> TrainingStack::gradient_noise(const std::vector<std::int64_t>& slots) {
+  const at::NoGradGuard no_grad;
+  const auto members = static_cast<std::int64_t>(slots.size());
+  std::vector<std::optional<double>> result(slots.size());
+  const ModelSpec& any = members_[static_cast<std::size_t>(slots.front())]->model;
+  const NoiseBatches draw = noise_batches(data_->host->train.count, any.dataset);
+  if (draw.count < 2) return result;
+  const at::Tensor which = on_device(slots.data(), {members}, at::kLong, device_);
+  const Arrays arrays = {arrays_.trained.index_select(0, which), arrays_.buffers.index_select(0, which)};
+  const at::Tensor labels = labels_.index_select(0, which);
+  const at::Tensor everywhere = at::zeros({members}, arrays.trained.options()),
+                   added = at::ones({members}, arrays.trained.options());
+  const std::vector<std::int64_t> order(draw.order.begin(), draw.order.end());
+  const at::Tensor samples =
+      on_device(order.data(), {static_cast<std::int64_t>(order.size())}, at::kLong, device_);
+  const at::Tensor gradients = at::zeros_like(arrays.trained);
+  const at::Tensor sum = at::zeros(gradients.sizes(), gradients.options().dtype(at::kDouble)),
+                   squares = at::zeros({members}, sum.options());
+  for (std::int64_t b = 0; b < draw.count; ++b) {
+    const at::Tensor indices = samples.narrow(0, b * draw.size, draw.size);
+    Trace trace;
+    const at::Tensor logits =
+        network_.evaluate(arrays, data_->train_images.index_select(0, indices).unsqueeze(0), &trace);
+    const Loss loss = softmax_loss(logits, labels.index_select(1, indices), everywhere, added);
+    network_.backward(arrays, loss.gradient, trace, gradients);
+    const at::Tensor g = gradients.to(at::kDouble);
+    sum.add_(g);
+    squares.add_(g.mul(g).sum(1));
+  }
+  const at::Tensor s = squares.cpu(), of_sum = sum.mul(sum).sum(1).cpu();
+  for (std::size_t k = 0; k < slots.size(); ++k)
+    result[k] = noise_of_sums(draw, s.const_data_ptr<double>()[k], of_sum.const_data_ptr<double>()[k],
+                              network_.layout().parameters());
+  return result;
+}
+
+void TrainingStack::download(std::int64_t slot, TrainState& state) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor trained = arrays_.trained[slot].cpu(), buffers = arrays_.buffers[slot].cpu(),
+                   averages = state_.select(1, slot).contiguous().cpu();
+  state.arrays = network_.layout().unpack(trained.const_data_ptr<float>(), buffers.const_data_ptr<float>());
+  state.optimizer_state = network_.layout().unpack_state(averages.const_data_ptr<float>(), state_sets(rule_));
+}
+
+}  // namespace gapbench::stack
