@@ -56,6 +56,7 @@ ordered_json rank_zoo_folder(Context& context, const CLI::App& verb, const fs::p
                              RankOptions options) {
   ZooOptions zoo_options;
   zoo_options.command = context.command;
+  zoo_options.progress = context.progress();
   Zoo zoo = Zoo::open(folder, zoo_options);
   collect_zoo(zoo);
   const RankOptions from_spec = zoo_rank_options(zoo);
