@@ -546,4 +546,19 @@ def test_residual_networks(folder):
     compare(folder / "zoo", "resnet")
 
 
+def test_a_search_is_made_once(folder):
+    spec = write_spec(folder, fixed={"network": "fcn", "depth": 1, "width": 8, "max_epochs": 30}, axes={"lr": [0.05]})
+    gapbench("train", spec, "--out", folder / "zoo")
+    model = next((folder / "zoo" / "models").iterdir())
+    read = lambda name: {line[key]: line for line in map(json.loads, (model / name).read_text().splitlines()) for key in ("search", "measure") if key in line}
+    gapbench("measure", folder / "zoo", "--measures", "pacbayes-flatness")
+    kept = read("searches.jsonl")["sigma"]
+    (model / "measures.jsonl").unlink()
+    gapbench("measure", folder / "zoo", "--measures", "pacbayes-flatness", "pacbayes-mag-flatness")
+    searches, cells = read("searches.jsonl"), read("measures.jsonl")
+    assert searches["sigma"] == kept, "the search was made again"  # its seconds too
+    assert set(searches) == {"sigma", "sigma-magnitude"}, searches
+    assert math.isclose(cells["pacbayes-flatness"]["value"], kept["value"] ** -2, rel_tol=1e-12), cells
+
+
 run_tests(globals())
