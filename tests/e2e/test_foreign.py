@@ -16,8 +16,8 @@ from torch import nn
 sys.path.insert(0, str(ROOT / "docs/examples"))
 from load_in_pytorch import ACTIVATIONS, ResNet
 
-MEASURES = ["log-prod-fro", "l2-norm", "l2-dist", "fro-dist", "num-params*", "wc-pfn", "log-prod-spec", "path-norm*", "vc-dim", "cross-entropy",
-            "neg-entropy", "margin-p10", "fisher-rao*", "pb-notebook"]
+MEASURES = ["log-prod-fro", "l2-norm", "l2-dist", "fro-dist", "num-params", "num-params-biases", "wc-pfn", "log-prod-spec", "path-norm", "path-norm-over-margin", "vc-dim", "cross-entropy",
+            "neg-entropy", "margin-p10", "fisher-rao", "fisher-rao-jiang", "fisher-rao-closed", "pb-notebook"]
 
 
 def write(folder, network, **files):
