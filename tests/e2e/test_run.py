@@ -33,7 +33,7 @@ def test_run_writes_everything_and_a_second_run_changes_nothing(folder):
     for model in models:
         files = {p.name for p in (zoo / "models" / model["id"]).iterdir()}
         assert files == {"spec.json", "init.safetensors", "final.safetensors", "history.jsonl", "timing.json", "result.json",
-                         "measures.jsonl"}, files
+                         "measures.jsonl", "searches.jsonl"}, files
     times = {p: p.stat().st_mtime_ns for p in zoo.glob("models/*/*")}
     before = digest_of_models(zoo)
     err = gapbench("run", spec(folder), "--out", zoo).stderr
