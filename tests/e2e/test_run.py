@@ -33,7 +33,7 @@ def test_run_writes_everything_and_a_second_run_changes_nothing(folder):
     for model in models:
         files = {p.name for p in (zoo / "models" / model["id"]).iterdir()}
         assert files == {"spec.json", "init.safetensors", "final.safetensors", "history.jsonl", "timing.json", "result.json",
-                         "measures.jsonl"}, files
+                         "measures.jsonl", "searches.jsonl"}, files
     times = {p: p.stat().st_mtime_ns for p in zoo.glob("models/*/*")}
     before = digest_of_models(zoo)
     err = gapbench("run", spec(folder), "--out", zoo).stderr
@@ -163,6 +163,29 @@ def test_sigterm_checkpoints_and_exits_143(folder):
     assert 1 <= len(checkpoints) <= 2, checkpoints
 
 
+def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
+    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0})
+    zoo = folder / "zoo"
+    process = start(zoo, "--checkpoint-every", "0")
+    deadline = time.time() + 30
+    while not list(zoo.glob("models/*/checkpoint.safetensors")) and time.time() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert list(zoo.glob("models/*/checkpoint.safetensors")), "stopped before its end"
+    notes = gapbench("train", path, "--out", zoo, "--executor", "general").stderr
+    assert "starts anew: its checkpoint was made by fast/" in notes and "this run uses general/" in notes, notes
+    gapbench("train", path, "--out", folder / "whole", "--executor", "general")
+    (m,) = models_of(zoo)
+    for name in ("final.safetensors", "history.jsonl", "result.json"):
+        assert (zoo / "models" / m["id"] / name).read_bytes() == (folder / "whole/models" / m["id"] / name).read_bytes(), name
+    # one more seed on the fast executor: the zoo is mixed, and rank says so
+    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0}, seeds=2)
+    notes = gapbench("run", path, "--out", zoo).stderr
+    assert "different executors (1 by fast/" in notes and "1 by general/" in notes, notes
+    assert "different executors" in gapbench("rank", zoo).stderr
+
+
 def test_bits_do_not_depend_on_workers_or_shards(folder):
     spec(folder)
     path = folder / "spec.json"
@@ -239,9 +262,11 @@ def test_damaged_files_are_named(folder):
     model = zoo / "models" / models_of(zoo)[0]["id"]
     whole = (model / "final.safetensors").read_bytes()
     (model / "final.safetensors").write_bytes(whole[:len(whole) // 2])
-    (model / "measures.jsonl").unlink()
-    err = gapbench("run", spec(folder), "--out", zoo, code=2).stderr
-    assert "final.safetensors" in err, err
+    for done in (True, False):  # whether or not all its measures are there
+        if not done:
+            (model / "measures.jsonl").unlink()
+        err = gapbench("run", spec(folder), "--out", zoo, code=2).stderr
+        assert str(model / "final.safetensors") in err and f"delete the folder {model} and run again" in err, err
     shutil.rmtree(model)
     gapbench("run", spec(folder), "--out", zoo)
     assert (model / "final.safetensors").read_bytes() == whole

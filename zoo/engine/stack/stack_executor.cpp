@@ -55,7 +55,8 @@ class GroupRun {
            const StackOptions& options)
       : events_(events),
         options_(options),
-        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)) {
+        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
+        execution_("stack/" + stack::device_name(device_) + "/LibTorch " GAPBENCH_TORCH_VERSION) {
     for (ModelSpec& m : models) queue_.push_back(std::move(m));
     const ModelSpec& first = queue_.front();
     architecture_ = make_architecture(first.hp, cache.shape());
@@ -134,8 +135,10 @@ class GroupRun {
         r.architecture = make_architecture(r.model.hp, cache_->shape());
         if (events_.load_checkpoint)
           guard([&] {
-            if (auto state = events_.load_checkpoint(r.model, *r.architecture)) r.state = std::move(*state);
+            if (auto state = events_.load_checkpoint(r.model, *r.architecture, execution_))
+              r.state = std::move(*state);
           });
+        r.state.executor = execution_;
         stack_->load(k, r.model, *r.architecture, r.state);
         if (stop_reason(slot->model.hp, slot->state)) finish({k});  // of a checkpoint that was its last epoch
       }
@@ -239,6 +242,7 @@ class GroupRun {
   const ExecutorEvents& events_;
   StackOptions options_;
   at::Device device_;
+  std::string execution_;  // see TrainState::executor
   std::deque<ModelSpec> queue_;
   std::unique_ptr<Architecture> architecture_;
   TrainingDataCache* cache_ = nullptr;

@@ -1,0 +1,102 @@
+// Circular convolutions against singular values of their dense matrix, built by brute force from the definition.
+#include <Eigen/Dense>
+#include <cmath>
+#include <vector>
+
+#include "measures/kernels/conv_spectral.h"
+#include "measures/numerics/philox.h"
+#include "tests/support/catch.h"
+
+using namespace gapbench;
+using namespace gapbench::kernels;
+
+namespace {
+
+std::vector<float> random_kernel(const CircularConv& c, std::uint64_t seed, double scale = 1) {
+  RandomStream random(random_key("circular convolution", "kernel"), seed);
+  std::vector<float> w;
+  for (std::int64_t i = 0; i < c.outputs * c.inputs * c.kernel_height * c.kernel_width; ++i)
+    w.push_back(static_cast<float>(scale * random.normal()));
+  return w;
+}
+
+// Singular values of y[o, m, n] = sum K[o, i, a, b] x[i, (s m + a) mod H, (s n + b) mod W].
+Eigen::VectorXd dense_singular_values(const std::vector<float>& w, const CircularConv& c) {
+  const std::int64_t s = c.stride, out_h = (c.height + s - 1) / s, out_w = (c.width + s - 1) / s;
+  const std::int64_t height = out_h * s, width = out_w * s;
+  Eigen::MatrixXd m = Eigen::MatrixXd::Zero(c.outputs * out_h * out_w, c.inputs * height * width);
+  for (std::int64_t o = 0; o < c.outputs; ++o)
+    for (std::int64_t i = 0; i < c.inputs; ++i)
+      for (std::int64_t a = 0; a < c.kernel_height; ++a)
+        for (std::int64_t b = 0; b < c.kernel_width; ++b)
+          for (std::int64_t y = 0; y < out_h; ++y)
+            for (std::int64_t x = 0; x < out_w; ++x)
+              m((o * out_h + y) * out_w + x,
+                (i * height + (y * s + a) % height) * width + (x * s + b) % width) +=
+                  static_cast<double>(w[static_cast<std::size_t>(
+                      ((o * c.inputs + i) * c.kernel_height + a) * c.kernel_width + b)]);
+  return Eigen::BDCSVD<Eigen::MatrixXd>(m).singularValues();
+}
+
+const std::vector<CircularConv> small = {
+    {5, 4, 3, 3, 8, 8, 1}, {5, 4, 3, 3, 8, 8, 2},   {3, 6, 3, 3, 7, 5, 1},  {3, 6, 5, 5, 7, 9, 2},
+    {4, 3, 3, 1, 6, 5, 1}, {2, 2, 3, 3, 1, 1, 2},   {6, 2, 1, 1, 4, 4, 2},  {7, 5, 1, 1, 4, 4, 1},
+    {2, 3, 3, 3, 2, 2, 1}, {1, 1, 3, 3, 5, 6, 1},   {9, 1, 3, 3, 4, 6, 1},  {1, 9, 3, 3, 6, 4, 3},
+    {4, 4, 2, 4, 6, 6, 3}, {20, 18, 3, 3, 4, 3, 1}, {17, 33, 3, 3, 3, 4, 2}};
+
+}  // namespace
+
+TEST_CASE("singular values of a circular convolution are those of its dense matrix") {
+  for (const CircularConv& c : small) {
+    CAPTURE(c.outputs, c.inputs, c.kernel_height, c.kernel_width, c.height, c.width, c.stride);
+    const std::vector<float> w = random_kernel(c, 1);
+    const Eigen::VectorXd expected = dense_singular_values(w, c);
+    const std::vector<double> values = circular_conv_singular_values_ref(w, c);
+    REQUIRE(static_cast<Eigen::Index>(values.size()) == expected.size());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      CHECK(std::abs(values[i] - expected[static_cast<Eigen::Index>(i)]) < 1e-12 * expected[0]);
+    CHECK(circular_conv_norm_ref(w, c).value == values[0]);
+    const OperatorNorm norm = circular_conv_norm(w, c);
+    CHECK(norm.converged);
+    CHECK(norm.value == Approx(expected[0]).epsilon(1e-7));
+  }
+}
+
+TEST_CASE("the norm's bounds and stopping lose nothing, whatever the spectrum and the number of threads") {
+  for (const CircularConv& c : {CircularConv{24, 24, 3, 3, 8, 8, 1}, CircularConv{40, 12, 3, 3, 6, 7, 1},
+                                CircularConv{12, 40, 3, 3, 5, 4, 1}, CircularConv{33, 16, 5, 5, 4, 4, 2}})
+    for (std::uint64_t seed = 0; seed < 6; ++seed) {
+      CAPTURE(c.outputs, c.inputs, seed);
+      std::vector<float> w = random_kernel(c, seed, seed == 1 ? 1e-40 : seed == 2 ? 1e30 : 1);
+      const auto taps = static_cast<std::size_t>(c.kernel_height * c.kernel_width);
+      if (seed >= 3)  // a trained kernel's falling spectrum, larger at the frequency 0 or at another
+        for (std::size_t i = 0; i < w.size(); ++i) {
+          const float sign = seed == 4 && i % taps % 2 == 1 ? -1.0f : 1.0f;
+          w[i] = w[i] / static_cast<float>(1 + i / taps % 7) + (seed < 5 ? 0.3f * sign : 0.0f);
+        }
+      const OperatorNorm norm = circular_conv_norm(w, c);
+      CHECK(norm.converged);
+      CHECK(norm.residual <= 2e-7);
+      CHECK(norm.value / circular_conv_norm_ref(w, c).value == Approx(1).epsilon(1e-7));
+      for (const int threads : {2, 5}) CHECK(circular_conv_norm(w, c, threads).value == norm.value);
+    }
+}
+
+TEST_CASE("circular norms of special kernels") {
+  const CircularConv c{16, 12, 3, 3, 6, 6, 1};
+  CHECK(circular_conv_norm({}, {0, 12, 3, 3, 6, 6, 1}).value == 0);
+  std::vector<float> w(16 * 12 * 9, 0.0f);
+  CHECK(circular_conv_norm(w, c).value == 0);
+  CHECK(circular_conv_norm(w, c).converged);
+  w[4] = -3;  // one tap of one pair of channels: every block has the one singular value 3
+  CHECK(circular_conv_norm(w, c).value == Approx(3).epsilon(1e-7));
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    w[100] = bad;
+    CHECK_FALSE(circular_conv_norm(w, c).converged);
+    CHECK_FALSE(circular_conv_norm_ref(w, c).converged);
+  }
+  // the identity on 12 channels: all singular values equal
+  std::vector<float> identity(12 * 12 * 9, 0.0f);
+  for (std::size_t i = 0; i < 12; ++i) identity[(i * 12 + i) * 9 + 4] = 2;
+  CHECK(circular_conv_norm(identity, {12, 12, 3, 3, 6, 6, 1}).value == Approx(2).epsilon(1e-7));
+}
