@@ -1,8 +1,10 @@
 // CUDA version: see segment_norms.h for the contract. One block per unit, then one block per segment that takes its units
-// in a fixed order. Segments travel as kernel arguments, up to 64 a launch.
+// in a fixed order. Segments travel as kernel arguments, up to 64 a launch. Without b a value needs one conversion, two
+// operations in float64 and a maximum in float32: memory bounds it.
 #include <cuda_runtime.h>
 
 #include <cmath>
+#include <cstdint>
 
 #include "measures/kernels/segment_norms.h"
 
@@ -10,11 +12,46 @@ namespace gapbench {
 namespace kernels {
 namespace {
 
-constexpr int threads = 256, most_segments = 64;
+constexpr int threads = 256, warps = threads / 32, most_segments = 64;
+
+// How a segment is cut: into units of whole rows, `width` lanes a row, or, where a block has enough to do with one row, of
+// parts of a row. Larger units spread the cost of a block's sums, smaller ones fill the device.
+struct Units {
+  std::int64_t length = 0, rows = 0, rows_a_unit = 1, units_a_row = 1;  // one of the last two is 1
+  std::int64_t count = 0, part = 0;                                       // values of a part
+  int width = threads;                                                    // lanes that share a row
+};
+
+std::int64_t unit_size(const Segment* segments, std::int64_t count) {
+  std::int64_t total = 0, size = 4096;
+  for (std::int64_t s = 0; s < count; ++s) total += segments[s].rows * segments[s].length;
+  while (size < 32768 && total / size > 2048) size *= 2;
+  return size;
+}
+
+// Rows do not matter where p = q: one row.
+Units cut(const Segment& s, bool flat, std::int64_t size) {
+  Units u;
+  u.length = flat ? s.rows * s.length : s.length;
+  u.rows = flat ? 1 : s.rows;
+  u.part = size;
+  if (u.length * u.rows == 0) return u;
+  if (u.rows == 1 || u.length > size / warps) {
+    u.units_a_row = (u.length + size - 1) / size;
+    u.count = u.rows * u.units_a_row;
+    return u;
+  }
+  u.width = 1;
+  while (u.width < 32 && 4 * u.width < u.length) u.width *= 2;  // four values a lane
+  const std::int64_t together = threads / u.width, rounds = size / u.length / together;
+  u.rows_a_unit = together * (rounds > 1 ? rounds : 1);
+  u.count = (u.rows + u.rows_a_unit - 1) / u.rows_a_unit;
+  return u;
+}
 
 struct Launch {
   Segment segment[most_segments];
-  SegmentUnits units[most_segments];
+  Units units[most_segments];
   std::int64_t first[most_segments + 1];  // unit
   int count;
   double p, q;
@@ -25,20 +62,25 @@ __device__ SegmentNorms combined(SegmentNorms a, const SegmentNorms& b) {
 }
 
 // Of neighbouring `width` lanes, a power of two; all of them get it.
-__device__ SegmentNorms across(SegmentNorms n, int width) {
-  for (int step = width / 2; step > 0; step /= 2)
+__device__ double across(double x, int width) {
+  for (int step = width / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
+  return x;
+}
+
+__device__ SegmentNorms of_warp(SegmentNorms n) {
+  for (int step = 16; step > 0; step /= 2)
     n = combined(n, {__shfl_xor_sync(0xffffffffu, n.squares, step), __shfl_xor_sync(0xffffffffu, n.absolute, step),
                      __shfl_xor_sync(0xffffffffu, n.largest, step), __shfl_xor_sync(0xffffffffu, n.groups, step)});
   return n;
 }
 
 __device__ SegmentNorms of_block(SegmentNorms n) {
-  __shared__ SegmentNorms of_warp[threads / 32];
-  n = across(n, 32);
-  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = n;
+  __shared__ SegmentNorms part[warps];
+  n = of_warp(n);
+  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = n;
   __syncthreads();
-  n = of_warp[0];
-  for (int w = 1; w < threads / 32; ++w) n = combined(n, of_warp[w]);
+  n = part[0];
+  for (int w = 1; w < warps; ++w) n = combined(n, part[w]);
   return n;
 }
 
@@ -46,18 +88,76 @@ __device__ double raised(double x, double exponent) {
   return exponent == 1 ? x : exponent == 0.5 ? sqrt(x) : exponent == 2 ? x * x : pow(x, exponent);
 }
 
-// groups holds the sum of p-th powers
-__device__ void add(SegmentNorms& n, const float* a, const float* b, std::int64_t at, double p) {
-  const double d = fabs(static_cast<double>(a[at]) - (b != nullptr ? static_cast<double>(b[at]) : 0.0));
-  n.squares += d * d;
-  n.absolute += d;
-  n.largest = fmax(n.largest, d);
-  if (p != 1 && p != 2) n.groups += pow(d, p);
-}
+// The power of |d| that groups sum. one, two: p, with q 1 or 2 or p; no pow is compiled in.
+enum class Power { one, two, any };
 
-__device__ void set_power(SegmentNorms& n, double p) {
-  if (p == 1) n.groups = n.absolute;
-  if (p == 2) n.groups = n.squares;
+// Sums of one lane; the largest |d| is exact in float32 where there is no b.
+template <Power P, bool WithB>
+struct Sums {
+  double squares = 0, absolute = 0, power = 0;
+  float largest = 0;
+  double largest_difference = 0;
+
+  __device__ void add(float a, float b, double p) {
+    double d = static_cast<double>(a);
+    if (WithB) {
+      d = fabs(d - static_cast<double>(b));
+      largest_difference = d > largest_difference ? d : largest_difference;
+    } else {
+      d = fabs(d);
+      largest = fmaxf(largest, fabsf(a));
+    }
+    squares += d * d;
+    absolute += d;
+    if (P == Power::any) power += p == 1 ? d : p == 2 ? d * d : pow(d, p);
+  }
+  __device__ void add(float4 a, float4 b, double p) {
+    add(a.x, b.x, p);
+    add(a.y, b.y, p);
+    add(a.z, b.z, p);
+    add(a.w, b.w, p);
+  }
+  // This lane's share of `count` values that `width` lanes read together: four values a load where a and b allow it.
+  __device__ void add(const float* a, const float* b, int count, int lane, int width, double p) {
+    constexpr int ahead = P == Power::any ? 1 : 4;  // loads in flight
+    const int address = static_cast<int>(reinterpret_cast<std::uintptr_t>(a) / sizeof(float) % 4);
+    const bool apart = WithB && static_cast<int>(reinterpret_cast<std::uintptr_t>(b) / sizeof(float) % 4) != address;
+    const int head = apart ? count : min((4 - address) % 4, count), fours = (count - head) / 4;
+#pragma unroll 4
+    for (int k = lane; k < head; k += width) add(a[k], WithB ? b[k] : 0, p);
+    const float4* const a4 = reinterpret_cast<const float4*>(a + head);
+    const float4* const b4 = reinterpret_cast<const float4*>(b + head);
+    int k = lane;
+    for (; k + (ahead - 1) * width < fours; k += ahead * width) {
+      float4 x[ahead], y[ahead] = {};
+#pragma unroll
+      for (int i = 0; i < ahead; ++i) {
+        x[i] = __ldg(a4 + k + i * width);
+        if (WithB) y[i] = __ldg(b4 + k + i * width);
+      }
+#pragma unroll
+      for (int i = 0; i < ahead; ++i) add(x[i], y[i], p);
+    }
+    for (; k < fours; k += width) add(__ldg(a4 + k), WithB ? __ldg(b4 + k) : float4{}, p);
+    for (k = head + 4 * fours + lane; k < count; k += width) add(a[k], WithB ? b[k] : 0, p);
+  }
+  __device__ void add(const Sums& row) {
+    squares += row.squares;
+    absolute += row.absolute;
+    largest = fmaxf(largest, row.largest);
+    largest_difference = fmax(largest_difference, row.largest_difference);
+  }
+  __device__ double of_group() const { return P == Power::one ? absolute : P == Power::two ? squares : power; }
+  __device__ SegmentNorms with(double groups) const {
+    return {squares, absolute, WithB ? largest_difference : static_cast<double>(largest), groups};
+  }
+};
+
+template <Power P>
+__device__ double group(double power, const Launch& in) {
+  const double exponent = in.q / in.p;
+  if (P == Power::any) return raised(power, exponent);
+  return exponent == 1 ? power : exponent == 0.5 ? sqrt(power) : power * power;
 }
 
 __device__ int segment_of(const Launch& in, std::int64_t unit) {
@@ -72,65 +172,60 @@ __device__ int segment_of(const Launch& in, std::int64_t unit) {
   return low;
 }
 
+template <Power P, bool WithB>
+__device__ SegmentNorms of_unit(const Launch& in, const Segment& s, const Units& u, std::int64_t at) {
+  const std::int64_t row = at / u.units_a_row * u.rows_a_unit, k0 = at % u.units_a_row * u.part;
+  const float* a = s.a + row * u.length + k0;
+  const float* b = WithB ? s.b + row * u.length + k0 : nullptr;
+  Sums<P, WithB> all;
+  if (u.width == threads) {  // one row or a part of it
+    all.add(a, b, static_cast<int>(min(u.part, u.length - k0)), threadIdx.x, threads, in.p);
+    SegmentNorms n = of_block(all.with(all.of_group()));
+    if (u.units_a_row == 1) n.groups = group<P>(n.groups, in);
+    return n;
+  }
+  const int length = static_cast<int>(u.length), rows = static_cast<int>(min(u.rows_a_unit, u.rows - row));
+  const int lane = threadIdx.x % u.width, together = threads / u.width;
+  double groups = 0;
+  for (int r0 = 0; r0 < rows; r0 += together) {  // all lanes take part in the exchange
+    const int r = r0 + threadIdx.x / u.width;
+    const std::int64_t start = static_cast<std::int64_t>(r) * length;
+    Sums<P, WithB> mine;
+    if (r < rows) mine.add(a + start, WithB ? b + start : nullptr, length, lane, u.width, in.p);
+    const double power = across(mine.of_group(), u.width);
+    if (lane == 0 && r < rows) groups += group<P>(power, in);
+    all.add(mine);
+  }
+  return of_block(all.with(groups));
+}
+
+template <Power P>
 __global__ void __launch_bounds__(threads) of_units(const __grid_constant__ Launch in, SegmentNorms* units) {
   const int index = segment_of(in, blockIdx.x);
   const Segment s = in.segment[index];
-  const SegmentUnits u = in.units[index];
+  const Units u = in.units[index];
   const std::int64_t at = blockIdx.x - in.first[index];
-  const std::int64_t row = at / u.units_a_row * u.rows_a_unit, k0 = at % u.units_a_row * SegmentUnits::values;
-  const std::int64_t start = row * u.length + k0;
-  const float* const a = s.a + start;
-  const float* const b = s.b != nullptr ? s.b + start : nullptr;
-  SegmentNorms n{};
-  if (u.rows == 1 || u.units_a_row > 1) {  // a part of one row
-    const int count = static_cast<int>(min(static_cast<std::int64_t>(SegmentUnits::values), u.length - k0));
-    if (count == SegmentUnits::values) {
-#pragma unroll 8
-      for (int k = 0; k < SegmentUnits::values; k += threads) add(n, a, b, k + threadIdx.x, in.p);
-    } else {
-      for (int k = threadIdx.x; k < count; k += threads) add(n, a, b, k, in.p);
-    }
-    n = of_block(n);
-    set_power(n, in.p);
-    if (u.units_a_row == 1 && in.p != in.q) n.groups = raised(n.groups, in.q / in.p);
-  } else {  // whole short rows, one for each 32 lanes or fewer
-    const int length = static_cast<int>(u.length);
-    int width = 1;
-    while (width < 32 && width < length) width *= 2;
-    const int rows = static_cast<int>(min(u.rows_a_unit, u.rows - row)), lane = threadIdx.x % width;
-    const int together = threads / width;
-    for (int r0 = 0; r0 < rows; r0 += together) {  // all lanes take part in the exchange
-      const int r = r0 + threadIdx.x / width;
-      SegmentNorms mine{};
-      if (r < rows)
-#pragma unroll 4
-        for (int k = lane; k < length; k += width) add(mine, a, b, static_cast<std::int64_t>(r) * length + k, in.p);
-      mine = across(mine, width);
-      set_power(mine, in.p);
-      mine.groups = raised(mine.groups, in.q / in.p);
-      if (lane == 0 && r < rows) n = combined(n, mine);
-    }
-    n = of_block(n);
-  }
+  const SegmentNorms n = s.b != nullptr ? of_unit<P, true>(in, s, u, at) : of_unit<P, false>(in, s, u, at);
   if (threadIdx.x == 0) units[blockIdx.x] = n;
 }
 
 __global__ void __launch_bounds__(threads)
     of_segments(const __grid_constant__ Launch in, const SegmentNorms* units, SegmentNorms* out) {
-  const int index = blockIdx.x;
-  const SegmentUnits u = in.units[index];
+  const int index = blockIdx.x, lane = threadIdx.x % 32;
+  const Units u = in.units[index];
   const SegmentNorms* const mine = units + in.first[index];
   SegmentNorms n{};
-  const bool parts = u.units_a_row > 1 && in.p != in.q;  // of rows
-  if (parts)
-    for (std::int64_t r = threadIdx.x; r < u.rows; r += threads) {
+  if (u.units_a_row > 1 && in.p != in.q) {  // parts of rows: a warp a row
+    for (std::int64_t r = threadIdx.x / 32; r < u.rows; r += warps) {
       SegmentNorms row{};
-      for (std::int64_t i = 0; i < u.units_a_row; ++i) row = combined(row, mine[r * u.units_a_row + i]);
+      for (std::int64_t i = lane; i < u.units_a_row; i += 32) row = combined(row, mine[r * u.units_a_row + i]);
+      row = of_warp(row);
       row.groups = raised(row.groups, in.q / in.p);
-      n = combined(n, row);
+      if (lane == 0) n = combined(n, row);
     }
-  else
+  } else {
     for (std::int64_t i = threadIdx.x; i < u.count; i += threads) n = combined(n, mine[i]);
+  }
   n = of_block(n);
   if (isnan(n.absolute)) n = {nan(""), nan(""), nan(""), nan("")};
   if (threadIdx.x == 0) out[index] = n;
@@ -138,6 +233,7 @@ __global__ void __launch_bounds__(threads)
 
 template <class Use>
 void for_each_launch(const Segment* segments, std::int64_t count, double p, double q, const Use& use) {
+  const std::int64_t size = unit_size(segments, count);
   for (std::int64_t start = 0; start < count; start += most_segments) {
     Launch launch{};
     launch.p = p;
@@ -145,7 +241,7 @@ void for_each_launch(const Segment* segments, std::int64_t count, double p, doub
     launch.count = static_cast<int>(count - start < most_segments ? count - start : most_segments);
     for (int i = 0; i < launch.count; ++i) {
       launch.segment[i] = segments[start + i];
-      launch.units[i] = SegmentUnits(segments[start + i], p == q);
+      launch.units[i] = cut(segments[start + i], p == q, size);
       launch.first[i + 1] = launch.first[i] + launch.units[i].count;
     }
     use(launch, start);
@@ -155,8 +251,9 @@ void for_each_launch(const Segment* segments, std::int64_t count, double p, doub
 }  // namespace
 
 std::size_t segment_norms_cuda_workspace(const Segment* segments, std::int64_t count, double p, double q) {
+  const std::int64_t size = unit_size(segments, count);
   std::int64_t units = 0;
-  for (std::int64_t s = 0; s < count; ++s) units += SegmentUnits(segments[s], p == q).count;
+  for (std::int64_t s = 0; s < count; ++s) units += cut(segments[s], p == q, size).count;
   return static_cast<std::size_t>(units) * sizeof(SegmentNorms);
 }
 
@@ -164,9 +261,13 @@ int segment_norms_cuda(const Segment* segments, std::int64_t count, double p, do
                        void* workspace, void* stream) {
   SegmentNorms* units = static_cast<SegmentNorms*>(workspace);
   const auto s = static_cast<cudaStream_t>(stream);
+  const bool plain = p == q || q == 1 || q == 2;
+  const auto kernel = plain && p == 2   ? of_units<Power::two>
+                      : plain && p == 1 ? of_units<Power::one>
+                                        : of_units<Power::any>;
   for_each_launch(segments, count, p, q, [&](const Launch& launch, std::int64_t start) {
     const std::int64_t blocks = launch.first[launch.count];
-    if (blocks > 0) of_units<<<static_cast<unsigned>(blocks), threads, 0, s>>>(launch, units);
+    if (blocks > 0) kernel<<<static_cast<unsigned>(blocks), threads, 0, s>>>(launch, units);
     of_segments<<<static_cast<unsigned>(launch.count), threads, 0, s>>>(launch, units, out + start);
     units += blocks;
   });

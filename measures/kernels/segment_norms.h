@@ -39,7 +39,7 @@ void segment_norms_ref(const Segment* segments, std::int64_t count, double p, do
 void segment_norms(const Segment* segments, std::int64_t count, double p, double q, SegmentNorms* out,
                    int threads = 1);
 
-// How both fast versions cut a segment: into units of whole short rows, or of parts of one long row.
+// How the CPU version cuts a segment: into units of whole short rows, or of parts of one long row.
 struct SegmentUnits {
   static constexpr std::int64_t values = 8192;
   std::int64_t length = 0, rows = 0, rows_a_unit = 0, units_a_row = 0;  // one of the last two is 1
