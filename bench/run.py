@@ -180,6 +180,17 @@ def markdown(document):
             for name, e in rows.items() if name.startswith("conv_norm") and "numpy svd" in e]
     lines += ["## Operator norms of circular convolutions, 3x3", "", "VGG-16 on two threads, single layers on one; numpy on two for all.", "",
               *table(["inputs x outputs x side", "gapbench", "numpy svd", "ratio"], conv), ""]
+    if document.get("cuda"):
+        out = []
+        for b in document["cuda"]["benchmarks"]:
+            if b.get("error_occurred"):
+                continue
+            percent = [f"{100 * b[k]:.0f} %" if k in b else "" for k in ("of_fma", "of_sgemm", "of_copy")]
+            out.append([" ".join(b["name"].removesuffix("/manual_time").split("/")), duration(b["real_time"] * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}[b["time_unit"]]),
+                        f"{b['flops'] / 1e9:,.0f}" if "flops" in b else "", f"{b['bytes_per_second'] / 1e9:,.0f}" if "bytes_per_second" in b else "", *percent])
+        lines += ["## CUDA", "", f"{document['cuda']['context'].get('cuda_device', 'one GPU')}; `scripts/gpu-check bench`, its data on the device. Shares are of the best rates "
+                  "of the same run: float32 multiply-adds in registers, cuBLAS' SGEMM, a copy on the device.", "",
+                  *table(["kernel and size", "time", "GFLOP/s", "GB/s", "of multiply-adds", "of SGEMM", "of copy"], out), ""]
     if document["skipped"]:
         reasons = sorted(set(document["skipped"].values()))
         lines += ["## Not measured", "", *[f"* {', '.join(sorted(n for n, r in document['skipped'].items() if r == reason))}: {reason}" for reason in reasons], ""]
@@ -194,9 +205,10 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="one repetition of one iteration: does everything run and agree?")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file")
     parser.add_argument("--markdown", type=pathlib.Path, help="Markdown page")
+    parser.add_argument("--cuda", type=pathlib.Path, help="bench.json of scripts/gpu-check, perhaps of another machine, to show beside")
     a = parser.parse_args()
     programs = sorted(p for p in a.bin.glob("bench_*") if os.access(p, os.X_OK))
-    peers = sorted(p for p in (HERE / "peers").glob("*.py") if p.name not in ("common.py", "train_pytorch.py"))  # bench/zoo runs the latter
+    peers = sorted(p for p in (HERE / "peers").glob("*.py") if p.name != "common.py" and not p.name.endswith("_pytorch.py"))  # the latter time whole runs
     if not programs:
         sys.exit(f"no bench_* programs in {a.bin}; build them: cmake --preset release && cmake --build --preset release")
     repetitions, min_time = (1, 0.0) if a.smoke else (a.repetitions, a.min_time)
@@ -209,6 +221,8 @@ def main():
     options = f" --repetitions {a.repetitions} --min-time {a.min_time:g} --out bench.json --markdown docs/benchmarks.md"
     document = {"schema": "gapbench/bench/1", "command": ".venv/bin/python bench/run.py --bin build/release/bin" + options, "repetitions": repetitions,
                 "machine": machine, "peers": described, "skipped": skipped, "rows": rows}
+    if a.cuda:
+        document["cuda"] = json.loads(a.cuda.read_text())
     page = markdown(document)
     if a.out:
         a.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -27,6 +27,14 @@ using namespace gapbench;
 using kernels::CosineSum;
 using kernels::RowBatches;
 
+// what the JSON says of the device
+const bool described = [] {
+  cudaDeviceProp device;
+  if (cudaGetDeviceProperties(&device, 0) != cudaSuccess) return false;
+  benchmark::AddCustomContext("cuda_device", device.name);
+  return true;
+}();
+
 double fma_rate = 0, sgemm_rate = 0, copy_rate = 0;  // of this run, operations or bytes a second
 
 class Memory {

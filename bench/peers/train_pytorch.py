@@ -5,7 +5,9 @@ bench/zoo/compare_training.py.
 
     train_pytorch.py '{"network": "fcn", "widths": [32, 32], ...}' DATA.safetensors [--channels-last] [--cuda]
 
-The data are train_x, train_y, test_x, test_y: images [n, channels, height, width] and labels. Prints one line of JSON.
+The data are train_x, train_y, test_x, test_y (images [n, channels, height, width] and labels), init.<i> (the initial values
+of the state dict, in its order) and order.<e> (the samples in the order of epoch e): the same network on the same batches
+as the other side. Prints one line of JSON.
 """
 import json
 import math
@@ -111,13 +113,11 @@ def main():
     device = "cuda" if "--cuda" in sys.argv else "cpu"
     train_x, test_x = data["train_x"].to(device), data["test_x"].to(device)
     train_y, test_y = data["train_y"].long().to(device), data["test_y"].long().to(device)
-    torch.manual_seed(1)
-    model = network(hp, train_x.shape[1:], int(train_y.max()) + 1).to(device)
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    model = network(hp, train_x.shape[1:], int(train_y.max()) + 1)
+    names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
+    model.load_state_dict({name: data[f"init.{i}"] for i, name in enumerate(names)}, strict=False)
+    model = model.to(device)
+    orders = [data[f"order.{epoch}"].long().to(device) for epoch in range(1, hp["max_epochs"] + 1)]
     if "--channels-last" in sys.argv:
         model = model.to(memory_format=torch.channels_last)
         train_x, test_x = (x.contiguous(memory_format=torch.channels_last) for x in (train_x, test_x))
@@ -127,9 +127,9 @@ def main():
         evaluate(model, test_x, test_y)
         torch.cuda.synchronize()
     steps, start, cpu = 0, time.perf_counter(), time.process_time()
-    for _ in range(hp["max_epochs"]):
+    for order in orders:
         model.train()
-        for batch in torch.randperm(len(train_x), device=device).split(hp["batch_size"]):
+        for batch in order.split(hp["batch_size"]):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(train_x[batch]), train_y[batch])
             loss.backward()

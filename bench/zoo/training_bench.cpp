@@ -1,7 +1,9 @@
 // Trains one model as the engine does on one thread and prints, as JSON, what it took. Run by compare_training.py;
 // also alone:
 //   training_bench digits '{"network": "fcn", "widths": [32, 32], "max_epochs": 20}' [auto|general|fast [DATA_DIR [DUMP]]]
-// DUMP is a file to which only the samples are written, for a peer: safetensors train_x, train_y, test_x, test_y.
+// The hyper-parameters may carry a seed (default 1). DUMP is a file to which only what a peer needs is written, so that it
+// trains the same network on the same batches: safetensors train_x, train_y, test_x, test_y, init.<i> (the initial arrays in
+// state-dict order) and order.<e> (the samples of epoch e, from 1).
 // `attainable_gflops` is the rate of a product of 512 x 512 x 512 in the same run, the best of several.
 #include <ATen/Parallel.h>
 
@@ -52,7 +54,8 @@ double attainable_gflops() {
   return 2.0 * n * n * n / best * 1e-9;
 }
 
-void dump(const TrainingData& data, const char* file) {
+void dump(const TrainingData& data, const ModelSpec& model, const Architecture& architecture,
+          const char* file) {
   const auto [channels, height, width, classes] = data.shape;
   std::vector<std::vector<float>> labels;
   std::vector<TensorToWrite> tensors;
@@ -61,6 +64,17 @@ void dump(const TrainingData& data, const char* file) {
   tensors.push_back({"train_y", {data.train.count}, labels[0]});
   tensors.push_back({"test_x", {data.test.count, channels, height, width}, data.test.images});
   tensors.push_back({"test_y", {data.test.count}, labels[1]});
+  const auto arrays = initial_values(architecture, model.id, model.hp.init_scale);
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    tensors.push_back({"init." + std::to_string(i), architecture.arrays()[i].shape, arrays[i]});
+  std::vector<std::vector<float>> orders;  // integers below 2^24 are exact
+  for (std::int64_t epoch = 1; epoch <= model.hp.max_epochs; ++epoch) {
+    std::vector<std::uint32_t> order(static_cast<std::size_t>(data.train.count));
+    fill_epoch_order(model.id, epoch, order);
+    orders.emplace_back(order.begin(), order.end());
+  }
+  for (std::size_t e = 0; e < orders.size(); ++e)
+    tensors.push_back({"order." + std::to_string(e + 1), {data.train.count}, orders[e]});
   write_safetensors(file, tensors, {});
 }
 
@@ -71,10 +85,13 @@ int run(int argc, char** argv) {
   Dataset dataset = load_dataset(argv[1], argc > 4 ? argv[4] : "data");
   const std::string digest = dataset.sha256;
   TrainingDataCache cache(std::move(dataset));
-  const ModelSpec model(argv[1], digest, HyperParameters::from_json(json::parse(argv[2]), "command line"), 1);
+  json hp = json::parse(argv[2]);
+  const std::uint64_t seed = hp.value("seed", std::uint64_t{1});
+  hp.erase("seed");
+  const ModelSpec model(argv[1], digest, HyperParameters::from_json(hp, "command line"), seed);
   const auto architecture = make_architecture(model.hp, cache.shape());
   if (argc > 5) {
-    dump(*cache.get(model.hp, false), argv[5]);
+    dump(*cache.get(model.hp, false), model, *architecture, argv[5]);
     return 0;
   }
   const auto data = cache.get(model.hp, architecture->channels_last());

@@ -14,6 +14,8 @@ namespace gapbench::measures {
 namespace {
 
 constexpr double target = 0.1, tolerance = 0.01, certainty = 3, smallest_drop = 0.002;
+// Ten draws say little of their own spread: the two-sided 99.7 % quantile of Student's t with 9 degrees, over 3.
+constexpr double few_draws = 1.36;
 constexpr std::size_t draws = 10, first_look = 100, look_growth = 2, most_samples = 10000;
 constexpr std::size_t ascent_steps = 20, ascent_batch = 64, ascent_look_every = 5, ascent_together = 2,
                       fewest_starts = 4, most_survivors = 3, closest_early = 8;
@@ -183,8 +185,7 @@ class GaussianCurve final : public DropCurve {
     drop.sampling_error = samples_.sampling_error(sum, squares, n);
     double variance = 0;
     for (const double d : of_draw) variance += std::pow(d / static_cast<double>(n) - drop.value, 2);
-    variance /=
-        draws * (draws - 3);  // (draws - 1) and the variance of Student's t with draws - 1 degrees of freedom
+    variance *= few_draws * few_draws / (draws * (draws - 1));
     drop.standard_error = std::sqrt(variance + drop.sampling_error * drop.sampling_error);
     if (protocol_ == Protocol::dziugaite) drop.value = std::abs(drop.value);
     return drop;
@@ -350,7 +351,7 @@ Side side_of(DropCurve& curve, double scale, Protocol protocol, Drop& drop) {
     if (protocol == Protocol::suite) {
       const double of_draws = std::sqrt(std::max(
           0.0, drop.standard_error * drop.standard_error - drop.sampling_error * drop.sampling_error));
-      const double accepted = std::max(tolerance, of_draws);
+      const double accepted = std::max(tolerance, of_draws / 2);
       if (distance > std::max(error, accepted)) return outside;
       if (distance <= accepted && drop.sampling_error <= std::max(tolerance, of_draws) / 2)
         return Side::inside;

@@ -13,7 +13,7 @@ namespace gapbench::measures {
 // Source    Jiang et al. 2019 (arXiv 1912.02178), appendix; Dziugaite et al. 2020 (arXiv 2010.11924) and its code.
 // Protocols
 //   suite      bisection on ln(scale) over [1e-6, 2], false position once the bracket is narrow; 10 draws, at most 10,000
-//              samples, one-sided drop, accepted within .01 or one standard error of the draws and carried to .1 by the power law
+//              samples, one-sided drop, accepted within .01 or half a standard error of the draws and carried to .1 by the power law
 //              through two scales.
 //   jiang      bisection on the scale over [0, 2], at most 20 steps, stops within .01 or at a bracket of .005; 10 draws,
 //              at most 10,000 samples; returns the last midpoint. The paper leaves the counts open: these are ours.
@@ -34,7 +34,8 @@ inline constexpr double magnitude_floor = 1e-3;
 //           Samples come in the order of one Philox shuffle, the same for all models with as many. At each scale the first
 //           100, 200, 400, ... of them are looked at until the drop is 3 standard errors from the target; all of them
 //           decide exactly. A logit that is not finite is a wrong answer.
-// Returns   sigma with its standard error (draws and samples, by the growth of d); censored where d does not reach .1 in the
+// Returns   sigma with its standard error (draws and samples, by the growth of d; widened, so that three of them cover
+//           with ten draws what they should); censored where d does not reach .1 in the
 //           bracket, or passes it everywhere.
 // Error     probability of a wrong decision about .001 a look.
 // Cost      some 20,000 to 60,000 forward passes of one sample.

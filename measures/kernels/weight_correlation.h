@@ -27,11 +27,11 @@
 namespace gapbench {
 namespace kernels {
 
-/// Largest error of one cosine in the float32 CPU version: blocks of 128 products are summed one after the other (error
-/// at most 128 u), then length / 128 block sums, each factor is rounded once, and up to 24 absolute values are summed
+/// Largest error of one cosine in the float32 CPU version: up to 256 products are summed one after the other (error
+/// at most 256 u), of longer rows 128 and then length / 128 block sums, each factor is rounded once, and up to 24 absolute values are summed
 /// before float64 takes them; u = 2^-24.
 inline constexpr double cosine_error(std::int64_t length) {
-  return (static_cast<double>(length < 128 ? length : 128) + static_cast<double>(length) / 128.0 + 30.0) *
+  return (static_cast<double>(length < 256 ? length : 256) + static_cast<double>(length) / 128.0 + 30.0) *
          0x1p-24;
 }
 

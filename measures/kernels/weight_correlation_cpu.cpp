@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "measures/kernels/weight_correlation.h"
@@ -18,8 +19,9 @@ namespace {
 
 struct Variant {
   int mr, nr;
-  void (*tile)(const float* a, const float* b, std::int64_t depth, bool fresh, float* out);
-  double (*absolute_sum)(const float* a, const float* b, std::int64_t depth, std::int64_t count, std::int64_t b_stride,
+  void (*tile)(const float* a, const float* b, std::int64_t depth, bool fresh, float* out, std::int64_t below,
+               std::int64_t columns);
+  double (*absolute_sum)(const float* a, const float* b, std::int64_t depth, std::int64_t columns, std::int64_t b_stride,
                          const float* tiles, std::int64_t below);
   double (*smoothed_sum)(const float* values, const float* row_norm, const float* column_norm, float epsilon);
 };
@@ -71,8 +73,8 @@ std::int64_t panels(std::int64_t n, std::int64_t width) {
   return (n + width - 1) / width;
 }
 
-// The rows of one matrix as panels of nr rows: step k of row i is at ((i / nr) * length + k) * nr + i % nr; missing rows are
-// zero.
+// The rows of one matrix as panels of nr rows: step k of row i is at ((i / nr) * length + k) * nr + i % nr; rows that are
+// missing to a multiple of 16 are zero.
 struct Packed {
   std::int64_t nr = 0, length = 0;
   std::unique_ptr<float[]> values;
@@ -96,8 +98,9 @@ void pack(const RowBatches& in, const float* base, const std::vector<double>& sc
   out.resize(in.rows, nr, in.length);
   parallel_for(panels(in.rows, nr), threads, [&](std::int64_t p, int) {
     float* const panel = out.values.get() + p * nr * in.length;
+    const std::int64_t used = std::min(nr, panels(in.rows - p * nr, 16) * 16);  // registers behind them are never read
     for (std::int64_t k0 = 0; k0 < in.length; k0 += steps)
-      for (std::int64_t r = 0; r < nr; ++r) {
+      for (std::int64_t r = 0; r < used; ++r) {
         const std::int64_t i = p * nr + r, end = std::min(k0 + steps, in.length);
         if (i >= in.rows) {
           for (std::int64_t k = k0; k < end; ++k) panel[k * nr + r] = 0.0f;
@@ -166,7 +169,7 @@ double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::i
       for (std::int64_t i = i0; i < i1; i += v.mr)
         for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
           v.tile(w.packed.at(i, k0), w.packed.at(j, k0), std::min(depth_block, length - k0), k0 == 0,
-                 tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size);
+                 tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size, i - j, rows - j);
     for (std::int64_t i = i0; i < i1; i += v.mr)
       for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
         sum += fold_tile(tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size, i, j);
@@ -184,7 +187,7 @@ std::int64_t rows_a_block(const Variant& v) {
 double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0, std::int64_t i1,
                      std::vector<float>& tiles) {
   const std::int64_t length = w.packed.length, columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
-  const std::int64_t tile_size = v.mr * v.nr, last = length > 0 ? (length - 1) / depth_block * depth_block : 0;
+  const std::int64_t tile_size = v.mr * v.nr, last = length > 256 ? (length - 1) / depth_block * depth_block : 0;
   double sum = 0;
   for (std::int64_t j0 = i0 / v.nr * v.nr; j0 < rows; j0 += columns_a_block) {
     const std::int64_t j1 = std::min(j0 + columns_a_block, panels(rows, v.nr) * v.nr), across = (j1 - j0) / v.nr;
@@ -195,12 +198,12 @@ double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, st
     for (std::int64_t k = 0; k < last; k += depth_block)
       for (std::int64_t j = j0; j < j1; j += v.nr)
         for (std::int64_t i = i0; i < std::min(i1, j + v.nr); i += v.mr)
-          v.tile(w.packed.at(i, k), w.packed.at(j, k), depth_block, k == 0, tile(i, j));
+          v.tile(w.packed.at(i, k), w.packed.at(j, k), depth_block, k == 0, tile(i, j), i - j, rows - j);
     for (std::int64_t i = i0; i < i1; i += v.mr) {
       const std::int64_t j = std::max(j0, i / v.nr * v.nr);
       if (j < j1)
-        sum += v.absolute_sum(w.packed.at(i, last), w.packed.at(j, last), length - last, (j1 - j) / v.nr,
-                              length * v.nr, last > 0 ? tile(i, j) : nullptr, i - j);
+        sum += v.absolute_sum(w.packed.at(i, last), w.packed.at(j, last), length - last,
+                              std::min(j1, rows) - j, length * v.nr, last > 0 ? tile(i, j) : nullptr, i - j);
     }
   }
   return sum;

@@ -110,7 +110,7 @@
   };
 
   // measures x columns; give(measure, column) -> {text, title, shade in [-1, 1], marked, value}
-  const drawGrid = (id, heads, give, empty) => {
+  const drawGrid = (id, heads, give, empty = '') => {
     const table = $(id);
     if (!heads.length) {
       table.tHead.replaceChildren();
@@ -207,20 +207,20 @@
       return {text: a.psi.value === null ? '–' : fixed(a.psi.value), shade: a.psi.value, value: a.psi.value,
               title: `${a.cells.used} of ${a.cells.possible} cells, ${a.cells.constant} with a constant measure\n${statisticTitle(a.psi)}`};
     }, 'No axis was named, so there are no cells to compare within.');
-    drawGrid('information', doc.axes.length ? protocol.conditioning_sets.map((s) => ({label: s.join(', ') || 'none'})) : [], (m, c) => {
+    drawGrid('information', protocol.conditioning_sets.map((s) => ({label: s.join(', ') || 'none'})), (m, c) => {
       const i = result(m).information, v = i.jiang[c] ?? null;
       return {text: v === null ? '–' : fixed(v), shade: v, value: v, marked: v !== null && i.jiang_set === c,
               title: v === null ? result(m).statistics.jiang_k?.reason || 'not computed' : i.jiang_set === c ? 'the smallest' : ''};
-    }, 'No axis was named, so there is nothing to condition on.');
+    }, 'No conditioning set.');
     const edges = [...Array(10).keys()], within = $('environments').value;  // '' for all axes
-    drawGrid('cdf', doc.axes.length ? [...edges.map((k) => ({label: fixed((k + 1) / 10, 1)})), {label: 'mean'}] : [], (m, c) => {
+    drawGrid('cdf', [...edges.map((k) => ({label: fixed((k + 1) / 10, 1)})), {label: 'mean'}], (m, c) => {
       const r = result(m), of = within ? r.axes.find((a) => a.axis === within)?.sign_error : null;
       const cdf = (within ? of?.cdf : r.sign_error.cdf) || [], mean = within ? of?.mean ?? null : r.statistics.sign_error_mean?.value ?? null;
       const v = c < edges.length ? cdf[(c + 1) * cdf.length / 10 - 1] ?? null : mean;
       return {text: v === null ? '–' : fixed(v, 2), value: v, shade: v === null ? 0 : c < edges.length ? v : 1 - 2 * v,
               title: v === null ? r.statistics.sign_error_mean?.reason || `no environment of ${within || 'any axis'} counts` :
                 of ? `90 % ${fixed(of.q90)}, largest ${fixed(of.max)}, ${of.environments} environments` : ''};
-    }, 'No axis was named, so there are no environments.');
+    });
     const same = (f) => (e) => e.axis === f.axis && e.from === f.from && e.to === f.to;
     const families = [];  // the union: a constant measure has none
     for (const m of doc.measures) families.push(...result(m).sign_error.families.filter((f) => !families.some(same(f))));

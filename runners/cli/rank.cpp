@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "measures/api/error.h"
+#include "measures/api/suggest.h"
 #include "reports/report.h"
 #include "runners/cli/context.h"
 #include "runners/ledger/pgdl.h"
@@ -35,10 +36,15 @@ struct RankArguments {
   RankOptions options;
 };
 
-ordered_json rank_table(Context& context, const Table& table, RankOptions options, const std::string& title,
-                        std::vector<std::string> inputs) {
+ordered_json rank_table(Context& context, const Table& table, RankOptions options, bool named_axes,
+                        const std::string& title, std::vector<std::string> inputs) {
   options.title = title;
   options.descriptions = measure_descriptions();
+  if (named_axes)
+    for (const std::string& pattern : options.axes)
+      if (!pattern.empty() && table.matching(pattern).empty())
+        throw InputError(table.source() + ": no column matches the axis pattern '" + pattern + "'" +
+                         suggestion(pattern, table.columns()) + "; --axes '' ranks without axes");
   ordered_json document = rank(table, options);
   nlohmann::json provenance = base_provenance(context.command);
   provenance["inputs"] = std::move(inputs);
@@ -46,9 +52,11 @@ ordered_json rank_table(Context& context, const Table& table, RankOptions option
   return document;
 }
 
-ordered_json rank_zoo_folder(Context& context, const CLI::App& verb, const fs::path& folder, RankOptions options) {
+ordered_json rank_zoo_folder(Context& context, const CLI::App& verb, const fs::path& folder,
+                             RankOptions options) {
   ZooOptions zoo_options;
   zoo_options.command = context.command;
+  zoo_options.progress = context.progress();
   Zoo zoo = Zoo::open(folder, zoo_options);
   collect_zoo(zoo);
   const RankOptions from_spec = zoo_rank_options(zoo);
@@ -63,9 +71,11 @@ void write_into(const ordered_json& document, const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error)
-    throw InputError("cannot make the folder " + folder.string() + ": " + error.message() + "; choose another --out");
+    throw InputError("cannot make the folder " + folder.string() + ": " + error.message() +
+                     "; choose another --out");
   write_reports(document, folder);
-  fmt::print(stderr, "gapbench: wrote ranking.json, ranking.csv, report.md and report.html to {}\n", folder.string());
+  fmt::print(stderr, "gapbench: wrote ranking.json, ranking.csv, report.md and report.html to {}\n",
+             folder.string());
 }
 
 void rank_inputs(Context& context, const CLI::App& verb, RankArguments& a) {
@@ -74,6 +84,7 @@ void rank_inputs(Context& context, const CLI::App& verb, RankArguments& a) {
                        : a.seeds_as == "cross" ? SeedsAs::cross
                                                : SeedsAs::averaged;
   if (verb.count("--min-ess") > 0) a.options.min_ess = a.min_ess;
+  const bool named_axes = verb.count("--axes") > 0;
   std::vector<ordered_json> documents;
   std::vector<fs::path> folders;  // where each document's reports go; empty: nowhere
   if (a.inputs.front().extension() == ".json") {
@@ -82,17 +93,19 @@ void rank_inputs(Context& context, const CLI::App& verb, RankArguments& a) {
     for (const fs::path& input : a.inputs) names.push_back(input.filename().string());
     RankOptions options = a.options;
     options.single_level_axes = true;  // as the competition's scorer has it
-    documents.push_back(rank_table(context, read_pgdl(a.inputs.front(), predictions), options, "PGDL", names));
+    documents.push_back(
+        rank_table(context, read_pgdl(a.inputs.front(), predictions), options, named_axes, "PGDL", names));
     folders.push_back(a.out);
   } else {
     for (const fs::path& input : a.inputs) {
       const bool zoo = fs::is_directory(input);
       documents.push_back(zoo ? rank_zoo_folder(context, verb, input, a.options)
-                              : rank_table(context, Table::read_csv(input), a.options, input.stem().string(),
-                                           {input.filename().string()}));
+                              : rank_table(context, Table::read_csv(input), a.options, named_axes,
+                                           input.stem().string(), {input.filename().string()}));
       fs::path folder = a.out;
       if (!a.out.empty() && a.inputs.size() > 1)
-        folder = a.out / (std::to_string(documents.size()) + "-" + (zoo ? input.filename() : input.stem()).string());
+        folder = a.out /
+                 (std::to_string(documents.size()) + "-" + (zoo ? input.filename() : input.stem()).string());
       if (a.out.empty() && zoo) folder = input;
       folders.push_back(std::move(folder));
     }
@@ -116,8 +129,8 @@ void verify(Context& context, const fs::path& dziugaite) {
   fmt::print("{:<{}}  {:>18}  {:>18}  {:>9}\n", "what", width, "published", "computed", "tolerance");
   for (const VerifyRow& r : rows) {
     const std::string computed = std::isfinite(r.computed) ? fmt::format("{:.13g}", r.computed) : "none";
-    fmt::print("{:<{}}  {:>18.13g}  {:>18}  {:>9.1e}  {}\n", r.what, width, r.published, computed, r.tolerance,
-               r.passed ? "pass" : "FAIL");
+    fmt::print("{:<{}}  {:>18.13g}  {:>18}  {:>9.1e}  {}\n", r.what, width, r.published, computed,
+               r.tolerance, r.passed ? "pass" : "FAIL");
     failed += !r.passed;
   }
   fmt::print("{} of {} published numbers come out\n", rows.size() - failed, rows.size());
@@ -159,17 +172,19 @@ void report(const fs::path& input, const fs::path& out) {
 
 void add_rank(CLI::App& app, Context& context) {
   auto a = std::make_shared<RankArguments>();
-  CLI::App* verb =
-      app.add_subcommand("rank", "Rank the measures of a zoo or of any CSV against the gap, by every protocol");
-  verb->add_option("INPUT", a->inputs,
-                   "folders of zoos or CSV files; or model_configs.json of the PGDL competition and .predict files")
+  CLI::App* verb = app.add_subcommand(
+      "rank", "Rank the measures of a zoo or of any CSV against the gap, by every protocol");
+  verb->add_option(
+          "INPUT", a->inputs,
+          "folders of zoos or CSV files; or model_configs.json of the PGDL competition and .predict files")
       ->required();
   verb->add_option("--gap", a->options.gaps,
                    "column of the gap, may be given more than once (default: gen.gap, gen.gap_loss)");
   verb->add_option("--axes", a->options.axes,
-                   "patterns of the hyper-parameters' columns (default 'hp.*'); none is fine");
-  verb->add_option("--measures", a->options.measures,
-                   "patterns of the measures' columns, 'complexity.' may be left out (default: all of these)");
+                   "patterns of the hyper-parameters' columns (default 'hp.*'); '' for none");
+  verb->add_option(
+      "--measures", a->options.measures,
+      "patterns of the measures' columns, 'complexity.' may be left out (default: all of these)");
   verb->add_option("--config", a->options.configuration,
                    "column that tells configurations apart (default experiment_id; else each row is one)");
   verb->add_option("--seed", a->options.seed, "column of the seed (default repeat_id)");
@@ -183,21 +198,25 @@ void add_rank(CLI::App& app, Context& context) {
   verb->add_option("--constant", a->constant, "what a cell with a constant measure counts in psi")
       ->check(CLI::IsMember({"zero", "skip"}))
       ->capture_default_str();
-  verb->add_option("--seeds-as", a->seeds_as,
-                   "psi, K and selection compare configurations with seeds averaged, models with the seed as a fixed "
-                   "coordinate, or all cross pairs of models")
+  verb->add_option(
+          "--seeds-as", a->seeds_as,
+          "psi, K and selection compare configurations with seeds averaged, models with the seed as a fixed "
+          "coordinate, or all cross pairs of models")
       ->check(CLI::IsMember({"averaged", "fixed", "cross"}))
       ->capture_default_str();
   verb->add_option("--min-ess", a->min_ess,
-                   "smallest effective sample size of an environment (default 12 % of the largest number of run pairs)")
+                   "smallest effective sample size of an environment (default 12 % of the largest number of "
+                   "run pairs)")
       ->check(CLI::NonNegativeNumber);
-  verb->add_option("--test-points", a->options.test_points,
-                   "test points behind each gap, for the weights of the sign error (default 10000; a zoo's own)")
+  verb->add_option(
+          "--test-points", a->options.test_points,
+          "test points behind each gap, for the weights of the sign error (default 10000; a zoo's own)")
       ->check(CLI::PositiveNumber);
   verb->add_option("--halves", a->options.halves,
                    "two columns, the gap on either half of the test set: gives the noise ceiling")
       ->expected(2);
-  verb->add_flag("--complete-cases", a->options.complete_cases, "leave out rows that lack a finite value of any measure");
+  verb->add_flag("--complete-cases", a->options.complete_cases,
+                 "leave out rows that lack a finite value of any measure");
   verb->add_option("--resamples", a->options.resamples, "bootstrap resamples (default 1000)")
       ->check(CLI::Range(0, 1000000));
   verb->add_option("--level", a->options.level, "level of the intervals (default 0.95)")

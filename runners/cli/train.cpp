@@ -46,29 +46,4 @@ void add_train(CLI::App& app, Context& context) {
   });
 }
 
-void add_measure(CLI::App& app, Context& context) {
-  struct Arguments {
-    std::filesystem::path out;
-    std::vector<std::string> measures;
-    ZooArguments zoo;
-  };
-  auto arguments = std::make_shared<Arguments>();
-  CLI::App* verb = app.add_subcommand("measure", "Compute the measures that trained models do not have yet");
-  verb->add_option("ZOO", arguments->out, "folder of the zoo")->required();
-  verb->add_option("--measures", arguments->measures,
-                   "patterns of measure ids (default: the spec's, else all)");
-  arguments->zoo.add_to(*verb, false);
-  verb->footer(
-      "Examples:\n"
-      "  gapbench measure zoo\n"
-      "  gapbench measure zoo --measures 'wc-*' pbc");
-  verb->callback([&context, arguments] {
-    Zoo zoo = Zoo::open(arguments->out, arguments->zoo.options(context));
-    const StageSummary summary = measure_zoo(zoo, arguments->measures);
-    if (note_summary(context, summary, "measured"))
-      fmt::print("models {}\nmeasured {}\nfailed {}\n", summary.total, summary.earlier + summary.fresh,
-                 summary.failed);
-  });
-}
-
 }  // namespace gapbench::cli

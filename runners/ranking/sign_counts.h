@@ -11,7 +11,9 @@
 //           one item are no pair.
 // Error     exact.
 // Cost      N^2 / 2 vector operations for the comparisons and as many for each partition, N positions; one
-//           operation serves all lanes.
+//           operation serves all lanes. One bit a pair in 64-bit words, masks of the groups and population counts give
+//           the same counts in 7 times the time (1,000 items, 64 measures, 16 partitions of five axes): a mask is read
+//           for every group, a lane is added once.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 #include "runners/ranking/verify.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -21,8 +22,8 @@ namespace {
 
 using Values = std::vector<double>;
 
-void add(std::vector<VerifyRow>& rows, std::string what, double published, const std::optional<double>& computed,
-         double tolerance) {
+void add(std::vector<VerifyRow>& rows, std::string what, double published,
+         const std::optional<double>& computed, double tolerance) {
   const double value = computed.value_or(std::numeric_limits<double>::infinity());
   rows.push_back({std::move(what), published, value, tolerance, std::abs(value - published) <= tolerance});
 }
@@ -63,9 +64,14 @@ void nine_networks(std::vector<VerifyRow>& rows) {
     return v;
   };
   const Values gap = column("gen.gap");
-  for (const auto& [name, tau] :
-       {std::pair{"pfn", 6.0}, {"psn", 6.0}, {"nop", 8.0}, {"sosp", 16.0}, {"wc", 12.0}, {"pb", 12.0},
-        {"g", 12.0}, {"pbc", 22.0}})
+  for (const auto& [name, tau] : {std::pair{"pfn", 6.0},
+                                  {"psn", 6.0},
+                                  {"nop", 8.0},
+                                  {"sosp", 16.0},
+                                  {"wc", 12.0},
+                                  {"pb", 12.0},
+                                  {"g", 12.0},
+                                  {"pbc", 22.0}})
     add(rows, std::string("nine networks, ") + name + ": tau", tau / 36,
         kendall(column(std::string("complexity.") + name), gap).tau_a, 1e-12);
 }
@@ -118,11 +124,23 @@ void small_environments(std::vector<VerifyRow>& rows) {
     std::vector<std::uint32_t> configuration;
     double weight, squares, ess, loss;
   };
-  for (const Case& c : {Case{"3 and 2 runs", {.10, .12, .09, .20, .18}, {1.0, 1.2, 0.9, 2.0, 1.8}, {0, 0, 0, 1, 1},
-                             2.99999993908, 1.49999993908, 6, 0},
+  for (const Case& c : {Case{"3 and 2 runs",
+                             {.10, .12, .09, .20, .18},
+                             {1.0, 1.2, 0.9, 2.0, 1.8},
+                             {0, 0, 0, 1, 1},
+                             2.99999993908,
+                             1.49999993908,
+                             6,
+                             0},
                         {"2 and 2 runs", {.10, .11, .30, .31}, {1, 2, 3, 4}, {0, 0, 1, 1}, 2, 1, 4, 0},
-                        {"3 and 3 runs", {.100, .110, .118, .120, .125, .140}, {1, 5, 2, 3, 3, 0}, {0, 0, 0, 1, 1, 1},
-                         1.4945535037, 0.5988302484, 3.7300890887, 0.7565189177}}) {
+                        {"3 and 3 runs",
+                         {.100, .110, .118, .120, .125, .140},
+                         {1, 5, 2, 3, 3, 0},
+                         {0, 0, 0, 1, 1, 1},
+                         1.4945535037,
+                         0.5988302484,
+                         3.7300890887,
+                         0.7565189177}}) {
     Design d;
     d.items = 2;
     d.axes.push_back({"axis", 2, {0, 1}});
@@ -137,23 +155,40 @@ void small_environments(std::vector<VerifyRow>& rows) {
   }
 }
 
-// The published code drops a plain spectral column where its _fft twin is there, and rounds learning rates.
+bool is_missing(const std::string& cell) {
+  static constexpr std::array names = {"", "nan", "NaN", "NA", "inf", "-inf"};
+  return std::find(names.begin(), names.end(), cell) != names.end();
+}
+
+// The ledger as the published code reads it: a plain spectral column goes where its _fft twin is there, learning rates are
+// rounded, the size of the training set is the column without a prefix, rows with any cell missing or infinite go, and a
+// configuration is its hyper-parameters, whatever its experiment_id.
 Table as_published(const Table& ledger) {
+  const bool size = ledger.has("train_dataset_size");
   std::vector<std::size_t> kept;
   std::vector<std::string> columns;
-  for (std::size_t c = 0; c < ledger.columns().size(); ++c)
-    if (!ledger.has(ledger.columns()[c] + "_fft")) {
-      kept.push_back(c);
-      columns.push_back(ledger.columns()[c]);
-    }
+  for (std::size_t c = 0; c < ledger.columns().size(); ++c) {
+    const std::string& name = ledger.columns()[c];
+    if (ledger.has(name + "_fft") || (size && name == "hp.train_dataset_size") || name == "repeat_id" ||
+        name == "published_configuration")
+      continue;
+    kept.push_back(c);
+    columns.push_back(size && name == "train_dataset_size" ? "hp.train_size" : name);
+  }
+  columns.emplace_back("published_configuration");
   Table table(columns, ledger.source());
   for (std::size_t r = 0; r < ledger.rows(); ++r) {
     std::vector<std::string> cells;
-    for (const std::size_t c : kept) {
-      const auto lr = ledger.columns()[c] == "hp.lr" ? ledger.number(r, c) : std::nullopt;
-      cells.push_back(lr ? number_text(std::round(*lr * 1e4) / 1e4) : ledger.cell(r, c));
+    std::string configuration;
+    bool complete = true;
+    for (std::size_t k = 0; k < kept.size(); ++k) {
+      const auto lr = columns[k] == "hp.lr" ? ledger.number(r, kept[k]) : std::nullopt;
+      cells.push_back(lr ? number_text(std::round(*lr * 1e4) / 1e4) : ledger.cell(r, kept[k]));
+      if (columns[k].rfind("hp.", 0) == 0) configuration += cells.back() + " ";
+      complete = complete && !is_missing(cells.back());
     }
-    table.add_row(std::move(cells));
+    cells.push_back(configuration);
+    if (complete) table.add_row(std::move(cells));
   }
   return table;
 }
@@ -174,26 +209,43 @@ std::vector<VerifyRow> verify_dziugaite(const Table& ledger) {
   RankOptions options = plain_options();
   options.gaps = {"gen.gap"};
   options.complete_cases = true;
+  options.configuration = "published_configuration";
   options.min_ess = 12;
   const ordered_json document = rank(as_published(ledger), options);
   std::vector<VerifyRow> rows;
   const ordered_json& environments = document["protocols"][0]["environments"];
   // each environment counts once here and in both directions there
   add(rows, "environments, all axes", 9242, 2 * environments["kept"].get<double>(), 0);
-  for (const auto& [word, count] : {std::pair{"lr", 2418.0}, {"depth", 2538.0}, {"width", 328.0}, {"size", 2972.0}})
+  for (const auto& [word, count] :
+       {std::pair{"lr", 2418.0}, {"depth", 2538.0}, {"width", 328.0}, {"size", 2972.0}, {"dataset", 986.0}})
     for (const ordered_json& axis : environments["axes"])
       if (axis["axis"].get<std::string>().find(word) != std::string::npos)
-        add(rows, "environments along " + axis["axis"].get<std::string>(), count, 2 * axis["kept"].get<double>(), 0);
-  const std::vector<std::pair<const char*, double>> means = {
-      {"pacbayes_orig", .09718}, {"pacbayes_flatness", .10243}, {"pacbayes_init", .10625},
-      {"path_norm_over_margin", .12170}, {"pacbayes_mag_flatness", .12614}, {"path_norm", .12736},
-      {"fro_dist", .14035}, {"log_sum_of_fro", .16159}, {"param_norm", .17876},
-      {"log_sum_of_fro_over_margin", .18568}, {"log_prod_of_fro_over_margin", .29856}, {"log_prod_of_fro", .30133},
-      {"log_sum_of_spec_fft", .30341}, {"fro_over_spec_fft", .31152}, {"inverse_margin", .32957},
-      {"log_sum_of_spec_over_margin_fft", .33490}, {"dist_spec_init_fft", .37458}, {"pacbayes_mag_orig", .40706},
-      {"pacbayes_mag_init", .41733}, {"params", .43341}, {"log_spec_orig_main_fft", .55063},
-      {"log_spec_init_main_fft", .56135}, {"log_prod_of_spec_fft", .59647},
-      {"log_prod_of_spec_over_margin_fft", .61854}};
+        add(rows, "environments along " + axis["axis"].get<std::string>(), count,
+            2 * axis["kept"].get<double>(), 0);
+  const std::vector<std::pair<const char*, double>> means = {{"pacbayes_orig", .09718},
+                                                             {"pacbayes_flatness", .10243},
+                                                             {"pacbayes_init", .10625},
+                                                             {"path_norm_over_margin", .12170},
+                                                             {"pacbayes_mag_flatness", .12614},
+                                                             {"path_norm", .12736},
+                                                             {"fro_dist", .14035},
+                                                             {"log_sum_of_fro", .16159},
+                                                             {"param_norm", .17876},
+                                                             {"log_sum_of_fro_over_margin", .18568},
+                                                             {"log_prod_of_fro_over_margin", .29856},
+                                                             {"log_prod_of_fro", .30133},
+                                                             {"log_sum_of_spec_fft", .30341},
+                                                             {"fro_over_spec_fft", .31152},
+                                                             {"inverse_margin", .32957},
+                                                             {"log_sum_of_spec_over_margin_fft", .33490},
+                                                             {"dist_spec_init_fft", .37458},
+                                                             {"pacbayes_mag_orig", .40706},
+                                                             {"pacbayes_mag_init", .41733},
+                                                             {"params", .43341},
+                                                             {"log_spec_orig_main_fft", .55063},
+                                                             {"log_spec_init_main_fft", .56135},
+                                                             {"log_prod_of_spec_fft", .59647},
+                                                             {"log_prod_of_spec_over_margin_fft", .61854}};
   double previous = -1;
   bool ordered = true;
   for (const auto& [measure, mean] : means) {

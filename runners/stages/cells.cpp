@@ -1,5 +1,7 @@
 #include "runners/stages/cells.h"
 
+#include <chrono>
+
 #include "measures/api/error.h"
 
 namespace gapbench {
@@ -38,6 +40,20 @@ void add_outcome(json& j, const Outcome& outcome) {
 }
 
 }  // namespace
+
+MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe* probe) {
+  MeasureCell cell;
+  cell.measure = measure.info.id;
+  cell.revision = measure.info.revision;
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    cell.outcome = measure.compute(snapshot, probe);
+  } catch (const std::exception& e) {
+    cell.outcome = Outcome::failed(e.what());
+  }
+  cell.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return cell;
+}
 
 json to_json(const MeasureCell& cell) {
   json j = {{"measure", cell.measure},

@@ -22,6 +22,9 @@ struct MeasureCell {
   }
 };
 
+/// Computes one cell; whatever a measure throws becomes a failed cell.
+MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe* probe);
+
 /// An absent file is empty. Throws InputError on a malformed line, naming the file.
 std::vector<MeasureCell> read_cells(const ModelStore& store, const std::string& model_id);
 void write_cells(const ModelStore& store, const std::string& model_id, const std::vector<MeasureCell>& cells);

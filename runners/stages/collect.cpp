@@ -60,6 +60,17 @@ void collect_zoo(Zoo& zoo) {
     throw InputError("no model of " + zoo.root().string() +
                      " is trained yet; run: gapbench run SPEC.json --out " + zoo.root().string());
 
+  std::map<std::string, std::int64_t> executors;
+  for (const Run& run : runs)
+    if (!run.result.is_null()) ++executors[run.result.value("executor", "an earlier version")];
+  if (executors.size() > 1 && zoo.options().progress != nullptr) {
+    std::string text;
+    for (const auto& [name, count] : executors)
+      text += (text.empty() ? "" : ", ") + std::to_string(count) + " by " + name;
+    zoo.options().progress->note("models of this zoo were trained by different executors (" + text +
+                                 "): the same model has other bits on another one");
+  }
+
   // measures that any model has a cell of, in the order of the first model that has it; censored columns
   // where one is
   std::vector<std::string> measures;

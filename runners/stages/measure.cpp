@@ -17,6 +17,7 @@
 #include "runners/stages/zoo.h"
 #include "zoo/engine/model_files.h"
 #include "zoo/engine/network_probe.h"
+#include "zoo/store/safetensors.h"
 #include "zoo/training/training_data.h"
 
 namespace gapbench {
@@ -30,21 +31,6 @@ double seconds_since(Clock::time_point start) {
 }
 
 constexpr unsigned needs_probe = needs_data | needs_labels | needs_gradients | needs_hessian;
-
-// Computes one cell; whatever a measure throws becomes a failed cell.
-MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe* probe) {
-  MeasureCell cell;
-  cell.measure = measure.info.id;
-  cell.revision = measure.info.revision;
-  const Clock::time_point start = Clock::now();
-  try {
-    cell.outcome = measure.compute(snapshot, probe);
-  } catch (const std::exception& e) {
-    cell.outcome = Outcome::failed(e.what());
-  }
-  cell.seconds = seconds_since(start);
-  return cell;
-}
 
 bool is_current(const std::vector<MeasureCell>& cells, const Measure& measure) {
   return std::any_of(cells.begin(), cells.end(), [&](const MeasureCell& c) {
@@ -108,6 +94,17 @@ bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Mea
   return broken;
 }
 
+// A header that promises more than the file holds, or is none, is found without reading the weights: also of a model
+// whose measures are all there, which nothing else would look at again.
+void check_weights(const ModelStore& store, const std::string& id) {
+  for (const char* name : {"init.safetensors", "final.safetensors"}) try {
+      TensorFile::open(store.file(id, name));
+    } catch (const InputError& e) {
+      throw InputError(std::string(e.what()) + "; delete the folder " + store.dir(id).string() +
+                       " and run again to make this model anew");
+    }
+}
+
 // Seconds of one core that the forward passes of the searches and of the probe will take: those of the first model, timed,
 // by each model's arithmetic. Nothing where no model needs a probe.
 double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
@@ -162,6 +159,7 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
     if (!zoo.store().is_trained(m.id) || zoo.store().read_json(m.id, "result.json").at("status") != "ok")
       continue;
     ++summary.total;
+    check_weights(zoo.store(), m.id);
     const std::vector<MeasureCell> cells = read_cells(zoo.store(), m.id);
     const bool complete = std::all_of(measures.begin(), measures.end(),
                                       [&](const Measure* measure) { return is_current(cells, *measure); });

@@ -27,8 +27,16 @@ StageSummary train_zoo(Zoo& zoo) {
   ExecutorEvents events;
   events.checkpoint_interval_s = zoo.options().checkpoint_interval_s;
   events.stop_requested = zoo.options().stop_requested;
-  events.load_checkpoint = [&](const ModelSpec& m, const Architecture& a) {
-    return load_checkpoint(store, m, a);
+  events.load_checkpoint = [&](const ModelSpec& m, const Architecture& a, const std::string& executor) {
+    std::optional<TrainState> state = load_checkpoint(store, m, a);
+    if (state && state->executor != executor) {  // going on would give bits that no whole run gives
+      if (progress != nullptr)
+        progress->note("model " + m.id + " starts anew: its checkpoint was made by " +
+                       (state->executor.empty() ? "an earlier version" : state->executor) +
+                       ", this run uses " + executor);
+      state.reset();
+    }
+    return state;
   };
   events.save_checkpoint = [&](const ModelSpec& m, const Architecture& a, const TrainState& state) {
     save_checkpoint(store, m, a, state);

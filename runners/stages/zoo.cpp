@@ -19,14 +19,14 @@ namespace {
 
 constexpr const char* zoo_schema = "gapbench/zoo/1";
 
+}  // namespace
+
 fs::path resolve_data_dir(const ZooOptions& options, const fs::path& from_spec) {
   if (!options.data_dir.empty()) return options.data_dir;
   if (!from_spec.empty()) return from_spec;
   if (const char* environment = std::getenv("GAPBENCH_DATA_DIR")) return environment;
   return "data";
 }
-
-}  // namespace
 
 Shard Shard::parse(const std::string& text) {
   const std::size_t slash = text.find('/');

@@ -37,6 +37,9 @@ struct ZooOptions {
   bool dry_run = false;                  ///< Zoo::create writes nothing
 };
 
+/// The options' folder of data files, else the spec's, else $GAPBENCH_DATA_DIR, else "data".
+std::filesystem::path resolve_data_dir(const ZooOptions& options, const std::filesystem::path& from_spec);
+
 struct StageSummary {
   std::int64_t total = 0;    ///< items this call was responsible for
   std::int64_t earlier = 0;  ///< of these, done before it began

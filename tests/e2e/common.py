@@ -46,7 +46,7 @@ def digest_of_models(zoo):
         if path.name == "timing.json":
             continue
         data = path.read_bytes()
-        if path.name == "measures.jsonl":  # carries wall times
+        if path.name in ("measures.jsonl", "searches.jsonl"):  # carry wall times
             cells = [json.loads(line) for line in data.splitlines()]
             for cell in cells:
                 del cell["seconds"]

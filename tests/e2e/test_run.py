@@ -33,7 +33,7 @@ def test_run_writes_everything_and_a_second_run_changes_nothing(folder):
     for model in models:
         files = {p.name for p in (zoo / "models" / model["id"]).iterdir()}
         assert files == {"spec.json", "init.safetensors", "final.safetensors", "history.jsonl", "timing.json", "result.json",
-                         "measures.jsonl"}, files
+                         "measures.jsonl", "searches.jsonl"}, files
     times = {p: p.stat().st_mtime_ns for p in zoo.glob("models/*/*")}
     before = digest_of_models(zoo)
     err = gapbench("run", spec(folder), "--out", zoo).stderr
@@ -112,17 +112,17 @@ def start(zoo, *arguments):
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
-    spec(folder, seeds=12, fixed={**FIXED, "target_cross_entropy": 0})
+def kill_and_rerun(folder, *arguments):
+    """Kills a run of folder's spec up to 12 times; in the end its files are those of a run that was left alone."""
     begin = time.time()
-    gapbench("run", folder / "spec.json", "--out", folder / "whole")
+    gapbench("run", folder / "spec.json", "--out", folder / "whole", *arguments)
     whole = time.time() - begin
     expected = digest_of_models(folder / "whole")
     rng = random.Random(7)
     zoo = folder / "killed"
     killed = 0
     while killed < 12:
-        process = start(zoo, "--checkpoint-every", "0")  # a checkpoint after every epoch: many chances to be cut in two
+        process = start(zoo, "--checkpoint-every", "0", *arguments)  # a checkpoint after every epoch: many chances to be cut in two
         try:
             process.wait(timeout=whole * rng.uniform(0.1, 0.4))
             break
@@ -131,9 +131,20 @@ def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
             process.wait()
             killed += 1
     assert killed >= 2, f"only {killed} kills in a run of {whole} s"
-    gapbench("run", folder / "spec.json", "--out", zoo)
+    gapbench("run", folder / "spec.json", "--out", zoo, *arguments)
     assert digest_of_models(zoo) == expected
     assert not list(zoo.glob("models/*/.*")), "the re-run clears the temporary files that killed writers leave"
+
+
+def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
+    spec(folder, seeds=12, fixed={**FIXED, "target_cross_entropy": 0})
+    kill_and_rerun(folder)
+
+
+def test_kill_of_stacks_and_a_rerun_gives_the_same_bits(folder):
+    # models stop at epochs of their own, and what is left after a kill fills stacks of other sizes
+    spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1})
+    kill_and_rerun(folder, "--executor", "stack")
 
 
 def test_sigterm_checkpoints_and_exits_143(folder):
@@ -150,6 +161,29 @@ def test_sigterm_checkpoints_and_exits_143(folder):
     assert 0 < trained < 80
     checkpoints = list(zoo.glob("models/*/checkpoint.safetensors"))
     assert 1 <= len(checkpoints) <= 2, checkpoints
+
+
+def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
+    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0})
+    zoo = folder / "zoo"
+    process = start(zoo, "--checkpoint-every", "0")
+    deadline = time.time() + 30
+    while not list(zoo.glob("models/*/checkpoint.safetensors")) and time.time() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert list(zoo.glob("models/*/checkpoint.safetensors")), "stopped before its end"
+    notes = gapbench("train", path, "--out", zoo, "--executor", "general").stderr
+    assert "starts anew: its checkpoint was made by fast/" in notes and "this run uses general/" in notes, notes
+    gapbench("train", path, "--out", folder / "whole", "--executor", "general")
+    (m,) = models_of(zoo)
+    for name in ("final.safetensors", "history.jsonl", "result.json"):
+        assert (zoo / "models" / m["id"] / name).read_bytes() == (folder / "whole/models" / m["id"] / name).read_bytes(), name
+    # one more seed on the fast executor: the zoo is mixed, and rank says so
+    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0}, seeds=2)
+    notes = gapbench("run", path, "--out", zoo).stderr
+    assert "different executors (1 by fast/" in notes and "1 by general/" in notes, notes
+    assert "different executors" in gapbench("rank", zoo).stderr
 
 
 def test_bits_do_not_depend_on_workers_or_shards(folder):
@@ -228,9 +262,11 @@ def test_damaged_files_are_named(folder):
     model = zoo / "models" / models_of(zoo)[0]["id"]
     whole = (model / "final.safetensors").read_bytes()
     (model / "final.safetensors").write_bytes(whole[:len(whole) // 2])
-    (model / "measures.jsonl").unlink()
-    err = gapbench("run", spec(folder), "--out", zoo, code=2).stderr
-    assert "final.safetensors" in err, err
+    for done in (True, False):  # whether or not all its measures are there
+        if not done:
+            (model / "measures.jsonl").unlink()
+        err = gapbench("run", spec(folder), "--out", zoo, code=2).stderr
+        assert str(model / "final.safetensors") in err and f"delete the folder {model} and run again" in err, err
     shutil.rmtree(model)
     gapbench("run", spec(folder), "--out", zoo)
     assert (model / "final.safetensors").read_bytes() == whole

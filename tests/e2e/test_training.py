@@ -109,9 +109,10 @@ def optimizer_of(hp, parameters):
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}[o](parameters, lr=1, weight_decay=wd)
 
 
-def train_in_python(m, model):
+def train_in_python(m, model, dtype=torch.float32):
     hp = m["hp"]
     x, y = subset(m)
+    x, model = x.to(dtype), model.to(dtype)
     y = noisy(m, y) if hp["label_noise"] else y
     parameters = list(model.parameters())
     optimizer, step = optimizer_of(hp, parameters), 0
@@ -198,6 +199,23 @@ def test_architectures(folder):
         # step; and a dead ReLU channel has no variance, which batch norm multiplies by 316: leaky units do not die
         deep = "norm" in name or "resnet" in name or "densenet" in name or "reduced" in name
         compare(folder, name, {**({"batch_size": 90, "max_epochs": 1} if deep else {}), **hp}, 5e-2 if deep else 3e-4)
+
+
+def test_losses_agree_step_by_step(folder):
+    # one batch an epoch, so that history.jsonl has the loss of every step
+    for name, hp in {"fcn": {"lr": 0.1}, "nin": {"network": "nin", "width": 20, "lr": 0.1}, "nin-norm": {"network": "nin", "width": 20, "batch_norm": "on"},
+                     "resnet18": {"network": "resnet18", "width_multiplier": 0.25}, "densenet40": {"network": "densenet40", "width_multiplier": 0.5}}.items():
+        m, where = ours(folder, name, {"train_size": 64, "batch_size": 64, "max_epochs": 12, "lr": 0.005, **hp})
+        exact = train_in_python(m, load(where, "init"), torch.float64)
+        theirs = train_in_python(m, load(where, "init").to(memory_format=torch.channels_last))
+        history = [json.loads(line)["batch_loss"] for line in (where / "history.jsonl").read_text().splitlines()]
+        assert len(history) == len(exact) == 12 and exact[-1] < 0.97 * exact[0]
+        # rounding grows from step to step where there is batch norm or a ReLU flips: PyTorch's own float32 says how fast
+        allowed = 1e-6
+        for step, (a, b, e) in enumerate(zip(history, theirs, exact)):
+            allowed = max(allowed, 10 * abs(b / e - 1))
+            assert abs(a / e - 1) < allowed, (name, step, a, b, e)
+        print(f"     {name}: last loss {history[-1] / exact[-1] - 1:.0e}, float32 in PyTorch {theirs[-1] / exact[-1] - 1:.0e}")
 
 
 def test_activations(folder):

@@ -50,6 +50,7 @@ TEST_CASE("g of the references") {
   CHECK(measures::correlation_g(0.1, 10, 5) == Approx(1.5319537737402094).epsilon(1e-14));
   CHECK(measures::correlation_g(0.2737, 512, 512) == Approx(81134.59461954524).epsilon(1e-13));
   CHECK(measures::correlation_g(0, 10, 5) == 0);
+  CHECK(measures::correlation_g(0.3, 6, 1) == Approx(0.8670839878).epsilon(1e-10));  // -ln det of six equicorrelated units
   CHECK(std::isinf(measures::correlation_g(1, 10, 5)));
   // derivative: m N (N - 1) rho / ((1 - rho) (1 + (N - 1) rho)) = 26.31578947 at (10, 5, .1)
   const double h = 1e-6;
@@ -62,6 +63,10 @@ TEST_CASE("chance level: |cos| of random vectors less wc-paper's is wc-excess") 
   CHECK(value("wc-paper", nine) - value("wc-excess", nine) == Approx(35.0 / 128).epsilon(1e-12));
   CHECK(value("wc-paper", three) - value("wc-excess", three) == Approx(0.5).epsilon(1e-12));
   CHECK(value("wc-paper", long_rows) - value("wc-excess", long_rows) == Approx(0.0352791).epsilon(1e-5));
+  for (const auto& [length, level] : std::map<std::int64_t, double>{{25, 0.161180}, {27, 0.154981}, {52, 0.11118}, {64, 0.100126}, {3072, 0.0143968}}) {
+    const Model m = random_fcn({length, 4}, 1);
+    CHECK(value("wc-paper", m) - value("wc-excess", m) == Approx(level).epsilon(4e-5));
+  }
   // and random weights sit at chance
   CHECK(std::abs(value("wc-excess", random_fcn({27, 400}, 2))) < 0.005);
 }
@@ -215,4 +220,17 @@ TEST_CASE("steps to a cross-entropy that was not reached are censored") {
   m.training->gradient_noise_final.reset();
   CHECK(outcome("grad-noise-final", m).status() == Outcome::Status::not_applicable);
   CHECK(value("grad-noise-epoch1", m) == 0.25);
+}
+
+TEST_CASE("m-normalised forms") {
+  Model m = random_fcn({4, 3, 2}, 3);  // its snapshots have 100 training samples
+  CHECK(value("log-prod-fro-m", m) == Approx((value("log-prod-fro", m) - std::log(100)) / 2).epsilon(1e-14));
+  CHECK(value("path-norm-m", m) == Approx(std::log(std::sqrt(std::exp(value("path-norm", m)) / 100))).epsilon(1e-12));
+  CHECK(value("fro-dist-m", m) == Approx(std::sqrt(value("fro-dist", m) / 100)).epsilon(1e-14));
+  CHECK(value("num-params-m", m) == Approx(std::sqrt(18.0 / 100)).epsilon(1e-14));
+  m.with_init = false;
+  CHECK(outcome("fro-dist-m", m).status() == Outcome::Status::not_applicable);
+  const Snapshot whole = m.snapshot();
+  const Snapshot sizeless("test", whole.arrays(), whole.layers(), 0, 2);
+  CHECK(all_measures().at("param-norm-m").compute(sizeless, nullptr).status() == Outcome::Status::not_applicable);
 }

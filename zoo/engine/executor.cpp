@@ -104,7 +104,9 @@ class ThreadedExecutor final : public Executor {
       architecture = make_architecture(model.hp, cache.shape());
       const auto data = cache.get(model.hp, architecture->channels_last());
       std::optional<TrainState> checkpoint;
-      if (events.load_checkpoint) guard([&] { checkpoint = events.load_checkpoint(model, *architecture); });
+      const auto network = make_network(*architecture, cache.shape(), choice_);
+      if (events.load_checkpoint)
+        guard([&] { checkpoint = events.load_checkpoint(model, *architecture, network->execution()); });
       Clock::time_point last_checkpoint = start;
       TrainControl control;
       control.stop_requested = stop;
@@ -122,7 +124,6 @@ class ThreadedExecutor final : public Executor {
         control.epoch_finished = [&](const EpochRecord& record) {
           guard([&] { events.epoch_finished(model, record); });
         };
-      const auto network = make_network(*architecture, cache.shape(), choice_);
       trained = train(model, *network, *data, control, std::move(checkpoint));
     } catch (const std::exception& e) {
       if (callers) throw;

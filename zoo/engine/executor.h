@@ -18,7 +18,9 @@ namespace gapbench {
 /// exception from one of these ends the run: the other models stop at their next epoch and run() throws it.
 struct ExecutorEvents {
   std::function<void(const ModelSpec&)> started;
-  std::function<std::optional<TrainState>(const ModelSpec&, const Architecture&)> load_checkpoint;
+  /// A checkpoint that `executor` (see TrainState::executor) may go on from; nothing: the model starts anew.
+  std::function<std::optional<TrainState>(const ModelSpec&, const Architecture&, const std::string& executor)>
+      load_checkpoint;
   std::function<void(const ModelSpec&, const Architecture&, const TrainState&)> save_checkpoint;
   std::function<void(const ModelSpec&, const EpochRecord&)> epoch_finished;
   std::vector<std::int64_t> keep_epochs;  ///< epochs whose weights go to `keep`

@@ -1,5 +1,6 @@
 #include "zoo/engine/general_network.h"
 
+#include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
@@ -56,6 +57,9 @@ class GeneralNetwork final : public TrainableNetwork {
     gradients_.resize(arrays_.size());
   }
 
+  std::string execution() const override {
+    return "general/" + at::get_cpu_capability() + "/LibTorch " GAPBENCH_TORCH_VERSION;
+  }
   std::span<float> array(std::size_t i) override {
     return {arrays_[i].mutable_data_ptr<float>(), static_cast<std::size_t>(arrays_[i].numel())};
   }

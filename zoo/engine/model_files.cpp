@@ -62,6 +62,7 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   json result = {{"schema", result_schema},
                  {"id", model.id},
                  {"status", trained.reason == StopReason::diverged ? "diverged" : "ok"},
+                 {"executor", trained.state.executor},
                  {"stop_reason", to_string(trained.reason)},
                  {"epochs", last.epoch},
                  {"steps", trained.state.steps},
@@ -112,6 +113,7 @@ void save_checkpoint(const ModelStore& store, const ModelSpec& model, const Arch
   for (const EpochRecord& record : state.history) history.push_back(to_json(record));
   auto extra = metadata(model, "checkpoint");
   extra["gapbench_history"] = history.dump();
+  extra["gapbench_executor"] = state.executor;
   extra["gapbench_steps"] = std::to_string(state.steps);
   store.write_json(model.id, "spec.json", model.to_json());  // makes the folder
   write_safetensors(store.file(model.id, "checkpoint.safetensors"), tensors, extra);
@@ -127,6 +129,8 @@ std::optional<TrainState> load_checkpoint(const ModelStore& store, const ModelSp
   for (std::size_t i = 0; file->has("optimizer." + std::to_string(i)); ++i)
     state.optimizer_state.push_back(file->to_float32(file->at("optimizer." + std::to_string(i))));
   try {
+    if (const auto made_by = file->metadata().find("gapbench_executor"); made_by != file->metadata().end())
+      state.executor = made_by->second;
     state.steps = std::stoll(file->metadata().at("gapbench_steps"));
     for (const json& record : json::parse(file->metadata().at("gapbench_history")))
       state.history.push_back(epoch_record_from_json(record));
@@ -147,9 +151,8 @@ Snapshot load_snapshot(const ModelStore& store, const ModelSpec& model, const Ar
   const auto init_arrays = read_arrays(*files->second, init_path, architecture);
   std::vector<Array> arrays;
   for (std::size_t i = 0; i < architecture.arrays().size(); ++i)
-    arrays.push_back(
-        {architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i], init_arrays[i],
-         architecture.arrays()[i].trained});
+    arrays.push_back({architecture.arrays()[i].name, architecture.arrays()[i].shape, final_arrays[i],
+                      init_arrays[i], architecture.arrays()[i].trained});
   Snapshot snapshot(model.id, std::move(arrays), architecture.layers(), train_size, classes, files);
   snapshot.set_plan(architecture.plan());
   const json result = store.read_json(model.id, "result.json");

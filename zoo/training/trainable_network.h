@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "zoo/networks/architecture.h"
@@ -25,6 +26,8 @@ class TrainableNetwork {
   explicit TrainableNetwork(const Architecture& architecture) : architecture_(architecture) {}
   virtual ~TrainableNetwork() = default;
   const Architecture& architecture() const { return architecture_; }
+  /// What computes, as far as it may change bits: the executor, then the instruction set and library where it uses them.
+  virtual std::string execution() const = 0;
 
   /// Array i of Architecture::arrays(), to read and to write, in an element order that is the network's own
   /// and never changes: elementwise rules need not know it, others use to_row_major and from_row_major.

@@ -130,6 +130,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   } else {
     state.arrays = initial_values(network.architecture(), model.id, hp.init_scale);
   }
+  state.executor = network.execution();
   import_arrays(network, state.arrays);
 
   const std::int64_t n = data.train.count;

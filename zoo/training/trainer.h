@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "zoo/spec/zoo_spec.h"
@@ -21,6 +22,7 @@ struct TrainState {
   std::vector<std::vector<float>> optimizer_state;  ///< see Optimizer::state
   std::vector<EpochRecord> history;                 ///< one record per finished epoch
   std::int64_t steps = 0;
+  std::string executor;  ///< what made it, see TrainableNetwork::execution
 };
 
 struct TrainedModel {

@@ -4,9 +4,6 @@
 
 namespace gapbench {
 
-namespace {
-
-// [n, channels, positions] to [n, positions, channels]
 void to_channels_last(AlignedVector<float>& images, const InputShape& shape) {
   const auto channels = static_cast<std::size_t>(shape.channels),
              positions = static_cast<std::size_t>(shape.height * shape.width);
@@ -18,8 +15,6 @@ void to_channels_last(AlignedVector<float>& images, const InputShape& shape) {
     std::copy(sample.begin(), sample.end(), at);
   }
 }
-
-}  // namespace
 
 std::vector<std::int64_t> training_labels(const ModelSpec& model, const TrainingData& data) {
   std::vector<std::int64_t> labels = data.train.labels;

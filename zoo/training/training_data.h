@@ -20,6 +20,9 @@ struct TrainingData {
   bool channels_last = false;  ///< images are [n, height, width, channels], else [n, channels, height, width]
 };
 
+/// Images from [n, channels, height, width] to [n, height, width, channels] in memory.
+void to_channels_last(AlignedVector<float>& images, const InputShape& shape);
+
 /// The labels a model is trained on, and evaluated on as its training set: those of the data with the label noise that its
 /// hyper-parameters ask for.
 std::vector<std::int64_t> training_labels(const ModelSpec& model, const TrainingData& data);

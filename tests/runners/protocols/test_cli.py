@@ -44,6 +44,10 @@ with tempfile.TemporaryDirectory() as folder:
     assert other["protocols"][0]["constant"] == "skip" and other["protocols"][0]["environments"]["min_ess"] == 0.5
     assert other["protocols"][0]["environments"]["test_points"] == 500
     run("rank", TASK, "--seeds-as", "other", code=1)
+    wrong_axis = run("rank", TASK, "--config", "model_id", "--axes", "hp.b*", "hp.no", code=2).stderr
+    assert "no column matches the axis pattern 'hp.no'" in wrong_axis and "--axes ''" in wrong_axis, wrong_axis
+    without = rank(TASK, "--config", "model_id", "--axes", "")
+    assert without["axes"] == [] and without["measures"][0]["results"][0]["statistics"]["psi"]["reason"] == "no axis was named"
     run("rank", TASK, "--halves", "gen.gap", "no.such", code=2)
 
     lines = TASK.read_text().splitlines()

@@ -360,7 +360,7 @@ TEST_CASE("a stack that is stopped goes on from its checkpoints with the same bi
     int epochs = 0;
     ExecutorEvents events = zoo.collecting(results);
     events.checkpoint_interval_s = 1e9;
-    events.load_checkpoint = [&](const ModelSpec& m, const Architecture&) -> std::optional<TrainState> {
+    events.load_checkpoint = [&](const ModelSpec& m, const Architecture&, const std::string&) -> std::optional<TrainState> {
       const auto at = checkpoints.find(m.id);
       return at == checkpoints.end() ? std::nullopt : std::optional(at->second);
     };
@@ -389,6 +389,62 @@ TEST_CASE("a stack that is stopped goes on from its checkpoints with the same bi
       }
     }
   }
+}
+
+TEST_CASE("a stack that the memory does not hold is tried with half, and no model is lost") {
+  at::set_num_threads(1);
+  Zoo zoo;
+  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8, 9})
+    zoo.add({{"network", "fcn"}, {"widths", {20}}, {"max_epochs", seed}}, seed);
+  Results wanted = zoo.run(*make_stack_executor({.members = 3}));
+
+  // nine models, at most eight at a time: two waves of five. Stacks of more than `held` do not fit.
+  for (const std::int64_t held : {4, 2, 1}) {
+    CAPTURE(held);
+    std::vector<std::int64_t> tried;
+    const auto limited = [&](std::int64_t members) {
+      tried.push_back(members);
+      if (members > held) throw std::runtime_error("out of memory");
+    };
+    Results found = zoo.run(*make_stack_executor({.members = 8, .before_stack = limited}));
+    REQUIRE(tried.front() == 5);
+    CHECK(tried.at(1) == 2);
+    CHECK(tried.at(2) == 1);  // after the limit of 1, or as the last stack with half of its slots empty
+    CHECK(tried.size() == 3);
+    REQUIRE(found.size() == zoo.models.size());
+    for (const ModelSpec& m : zoo.models) CHECK(found[m.id].state.arrays == wanted[m.id].state.arrays);
+  }
+
+  // the stack that is made anew when half of the slots are empty breaks, once: its models begin again
+  Results found;
+  bool broke = false;
+  ExecutorEvents events = zoo.collecting(found);
+  TrainingDataCache cache(zoo.digits);
+  make_stack_executor({.members = 9,
+                       .before_stack =
+                           [&](std::int64_t members) {
+                             if (members < 9 && !std::exchange(broke, true))
+                               throw std::runtime_error("out of memory");
+                           }})
+      ->run(zoo.models, cache, events);
+  CHECK(broke);
+  REQUIRE(found.size() == zoo.models.size());
+  for (const ModelSpec& m : zoo.models) CHECK(found[m.id].state.arrays == wanted[m.id].state.arrays);
+
+  // what does not even fit alone is failed, each model once
+  std::vector<std::string> failed;
+  found.clear();
+  events.failed = [&](const ModelSpec& m, const std::string& what) {
+    CHECK(what == "out of memory");
+    failed.push_back(m.id);
+  };
+  make_stack_executor(
+      {.members = 4, .before_stack = [](std::int64_t) { throw std::runtime_error("out of memory"); }})
+      ->run(zoo.models, cache, events);
+  CHECK(found.empty());
+  std::sort(failed.begin(), failed.end());
+  CHECK(std::unique(failed.begin(), failed.end()) == failed.end());
+  CHECK(failed.size() == zoo.models.size());
 }
 
 TEST_CASE("a member that diverges stops alone") {

@@ -4,6 +4,7 @@
 
 #include "measures/api/error.h"
 #include "zoo/engine/fast/elementwise.h"
+#include "zoo/engine/fast/instruction_set.h"
 #include "zoo/engine/fast/layers.h"
 
 namespace gapbench {
@@ -34,6 +35,9 @@ class FastNetwork final : public TrainableNetwork {
     scratch_.resize(64 * static_cast<std::size_t>(shape.classes));
   }
 
+  std::string execution() const override {
+    return std::string("fast/") + fast::to_string(fast::instruction_set());
+  }
   std::span<float> array(std::size_t i) override { return arrays_[i]; }
   std::span<const float> gradient(std::size_t i) override { return gradients_[i]; }
 

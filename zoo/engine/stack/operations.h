@@ -1,5 +1,5 @@
 // What the passes of a stack are made of: tensors with a leading axis of members, float32, contiguous, on any device.
-// On a CUDA device each of these is a kernel of kernels.h where the build has them, else ATen operations.
+// All of them are made of ATen's operations.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,5 +1,7 @@
 #include "zoo/engine/stack/stack_executor.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <chrono>
 #include <deque>
@@ -32,6 +34,12 @@ void guard(F&& call) {
   }
 }
 
+// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
+std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
+  const std::int64_t waves = (models + most - 1) / most;
+  return (models + waves - 1) / waves;
+}
+
 // A model on its way through a stack.
 struct Running {
   ModelSpec model;
@@ -47,7 +55,8 @@ class GroupRun {
            const StackOptions& options)
       : events_(events),
         options_(options),
-        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)) {
+        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
+        execution_("stack/" + stack::device_name(device_) + "/LibTorch " GAPBENCH_TORCH_VERSION) {
     for (ModelSpec& m : models) queue_.push_back(std::move(m));
     const ModelSpec& first = queue_.front();
     architecture_ = make_architecture(first.hp, cache.shape());
@@ -68,6 +77,9 @@ class GroupRun {
     stack::release_unused_memory(device_);
   }
 
+  /// Members of the last stack that was asked for, 0 before the first.
+  std::int64_t size() const { return size_; }
+
   /// What is left after an error of the device: all that is neither finished nor failed.
   std::vector<ModelSpec> left() {
     std::vector<ModelSpec> models;
@@ -84,28 +96,27 @@ class GroupRun {
     const std::int64_t k = options_.members > 0
                                ? options_.members
                                : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_);
-    return std::min(k, static_cast<std::int64_t>(queue_.size()));
+    return members_in_waves(k, static_cast<std::int64_t>(queue_.size()));
   }
 
   void make_stack(std::int64_t size) {
-    std::vector<std::optional<Running>> members = std::move(slots_);
     if (stack_) {
       for (std::int64_t k = 0; k < stack_->size(); ++k)
-        if (stack_->occupied(k)) stack_->download(k, members[static_cast<std::size_t>(k)]->state);
+        if (stack_->occupied(k)) stack_->download(k, slots_[static_cast<std::size_t>(k)]->state);
       stack_.reset();
     }
     const ModelSpec* any = queue_.empty() ? nullptr : &queue_.front();
-    for (const auto& m : members)
-      if (m) any = &m->model;
+    for (const auto& r : slots_)
+      if (r) any = &r->model;
+    size_ = size;
+    if (options_.before_stack) options_.before_stack(size);
     stack_ = std::make_unique<TrainingStack>(*architecture_, data_, *any, size, device_, options_.threads);
-    slots_.clear();
+    // the slots in use first, in their order
+    std::stable_partition(slots_.begin(), slots_.end(), [](const auto& r) { return r.has_value(); });
     slots_.resize(static_cast<std::size_t>(size));
-    std::int64_t next = 0;
-    for (auto& m : members) {
-      if (!m) continue;
-      stack_->load(next, m->model, *m->architecture, m->state);
-      slots_[static_cast<std::size_t>(next++)] = std::move(m);
-    }
+    for (std::int64_t k = 0; k < size; ++k)
+      if (const auto& r = slots_[static_cast<std::size_t>(k)])
+        stack_->load(k, r->model, *r->architecture, r->state);
   }
 
   std::int64_t occupied() const {
@@ -117,16 +128,18 @@ class GroupRun {
     for (std::int64_t k = 0; k < stack_->size(); ++k) {
       auto& slot = slots_[static_cast<std::size_t>(k)];
       while (!slot && !queue_.empty() && !stop()) {
-        Running r{std::move(queue_.front()), nullptr, {}};
+        // in the slot at once: left() finds it there whatever breaks below
+        Running& r = slot.emplace(Running{std::move(queue_.front()), nullptr, {}});
         queue_.pop_front();
         if (events_.started) guard([&] { events_.started(r.model); });
         r.architecture = make_architecture(r.model.hp, cache_->shape());
         if (events_.load_checkpoint)
           guard([&] {
-            if (auto state = events_.load_checkpoint(r.model, *r.architecture)) r.state = std::move(*state);
+            if (auto state = events_.load_checkpoint(r.model, *r.architecture, execution_))
+              r.state = std::move(*state);
           });
+        r.state.executor = execution_;
         stack_->load(k, r.model, *r.architecture, r.state);
-        slot = std::move(r);
         if (stop_reason(slot->model.hp, slot->state)) finish({k});  // of a checkpoint that was its last epoch
       }
     }
@@ -229,6 +242,7 @@ class GroupRun {
   const ExecutorEvents& events_;
   StackOptions options_;
   at::Device device_;
+  std::string execution_;  // see TrainState::executor
   std::deque<ModelSpec> queue_;
   std::unique_ptr<Architecture> architecture_;
   TrainingDataCache* cache_ = nullptr;
@@ -236,6 +250,7 @@ class GroupRun {
   std::shared_ptr<const stack::DeviceData> data_;
   std::vector<std::optional<Running>> slots_;
   std::unique_ptr<TrainingStack> stack_;
+  std::int64_t size_ = 0;
 };
 
 class StackExecutor final : public Executor {
@@ -248,6 +263,7 @@ class StackExecutor final : public Executor {
   }
 
   void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
+    at::set_num_threads(1);  // a sum that threads share would depend on the stack's size
     StackGroups split = stack_groups(std::move(queue), data, 1);
     const auto fail = [&](const ModelSpec& m, const std::string& what) {
       if (events.failed) events.failed(m, what);
@@ -262,12 +278,13 @@ class StackExecutor final : public Executor {
   }
 
  private:
-  // A stack that does not fit is tried again with half of its members; what fails alone is failed.
+  // A stack that breaks is tried again with half of its members; what fails alone is failed.
   template <class Fail>
   static void run_group(std::vector<ModelSpec> group, TrainingDataCache& data, const ExecutorEvents& events,
                         StackOptions options, const Fail& fail) {
     while (!group.empty()) {
       std::string what;
+      std::int64_t tried = 1;
       std::unique_ptr<GroupRun> run;
       try {
         run = std::make_unique<GroupRun>(group, data, events, options);
@@ -278,16 +295,17 @@ class StackExecutor final : public Executor {
       } catch (const std::exception& e) {
         what = e.what();
       }
-      if (run) group = run->left();
+      if (run) {
+        group = run->left();
+        tried = std::max(tried, run->size());
+      }
       if (group.empty()) return;
-      if (options.members == 1 || group.size() == 1) {
+      if (tried == 1) {
         fail(group.front(), what);
         group.erase(group.begin());
-        continue;
+      } else {
+        options.members = tried / 2;
       }
-      const auto tried = static_cast<std::int64_t>(group.size());
-      options.members =
-          std::max(std::int64_t{1}, std::min(options.members == 0 ? tried : options.members, tried) / 2);
     }
   }
 

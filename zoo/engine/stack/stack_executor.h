@@ -12,13 +12,17 @@ struct StackOptions {
   bool cuda = false;
   std::int64_t members = 0;  ///< of a stack at most, 0 = chosen
   int threads = 1;           ///< for work on the host
+  /// For tests: called before a stack of `members` is made; what it throws is as if the device's memory had run out.
+  std::function<void(std::int64_t members)> before_stack = {};
 };
 
 /// Groups the queue by shape, batch size, training samples and optimiser; each group, longest first, goes through one
 /// stack whose members are replaced by the next model as they finish. Models that stacks do not serve are failed.
 ///
-/// A stack has members_of_a_stack() (training_stack.h) members, at most the group. Once it has work for half of its slots or
-/// fewer, it is made anew with as many as it needs. One that the device's memory does not hold is tried with half.
+/// A stack has members_of_a_stack() (training_stack.h) members at most, and so many that the group goes through it in waves of
+/// equal size. Once it has work for half of its slots or fewer, it is made anew with as many as it needs. One that breaks, as
+/// where the device's memory does not hold it, is tried again with half, from its models' last checkpoints; a model that breaks
+/// alone is failed.
 std::unique_ptr<Executor> make_stack_executor(const StackOptions& options);
 
 /// Whether a stack trains the model: its architecture and every hyper-parameter that is not at its default.

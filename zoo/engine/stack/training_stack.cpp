@@ -27,7 +27,7 @@ namespace {
 constexpr std::int64_t evaluated_floats_cuda = std::int64_t{1} << 29, evaluated_floats_cpu = 1 << 24;
 
 // Floating-point operations of a step from which a device has enough to do, and where more members no longer help.
-constexpr double work_of_a_step_cuda = 2e10, work_of_a_step_cpu = 2e8;
+constexpr double work_of_a_step_cuda = 4e10, work_of_a_step_cpu = 2e8;
 constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
 
 // Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
@@ -249,17 +249,22 @@ std::vector<EpochResult> TrainingStack::train_epoch() {
 }
 
 std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::Tensor& labels) {
-  const std::int64_t n = images.size(0),
+  // on the CPU member by member, so that the rounding does not depend on the stack's size
+  const std::int64_t n = images.size(0), width = device_.is_cuda() ? size_ : 1,
                      floats = device_.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu,
-                     chunk = std::clamp(floats / (size_ * network_.widest()), std::int64_t{1}, n);
+                     chunk = std::clamp(floats / (width * network_.widest()), std::int64_t{1}, n);
   const auto doubles = at::TensorOptions().dtype(at::kDouble).device(device_);
   const at::Tensor losses = at::zeros({size_}, doubles), wrong = at::zeros({size_}, doubles);
-  for (std::int64_t start = 0; start < n; start += chunk) {
-    const std::int64_t m = std::min(chunk, n - start);
-    const at::Tensor logits = network_.evaluate(arrays_, images.narrow(0, start, m).unsqueeze(0)),
-                     own = labels.narrow(1, start, m).expand({size_, m}).unsqueeze(2);
-    losses.sub_(at::log_softmax(logits, 2, at::kDouble).gather(2, own).sum({1, 2}));
-    wrong.add_(logits.argmax(2).ne(own.squeeze(2)).sum(1));
+  for (std::int64_t k = 0; k < size_; k += width) {
+    const Arrays arrays = {arrays_.trained.narrow(0, k, width), arrays_.buffers.narrow(0, k, width)};
+    const at::Tensor of_members = labels.size(0) == 1 ? labels : labels.narrow(0, k, width);
+    for (std::int64_t start = 0; start < n; start += chunk) {
+      const std::int64_t m = std::min(chunk, n - start);
+      const at::Tensor logits = network_.evaluate(arrays, images.narrow(0, start, m).unsqueeze(0)),
+                       own = of_members.narrow(1, start, m).expand({width, m}).unsqueeze(2);
+      losses.narrow(0, k, width).sub_(at::log_softmax(logits, 2, at::kDouble).gather(2, own).sum({1, 2}));
+      wrong.narrow(0, k, width).add_(logits.argmax(2).ne(own.squeeze(2)).sum(1));
+    }
   }
   const at::Tensor l = losses.cpu(), w = wrong.cpu();
   std::vector<Metrics> result;
