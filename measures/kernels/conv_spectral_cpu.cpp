@@ -6,15 +6,15 @@
 // what converges near the top is finished in float64 from its Ritz vector.
 #include <Eigen/Dense>
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <complex>
 #include <numbers>
 #include <numeric>
-#include <thread>
 
 #include "measures/kernels/conv_spectral.h"
+#include "measures/numerics/instruction_set.h"
+#include "measures/numerics/parallel_for.h"
 #include "measures/numerics/philox.h"
 
 namespace gapbench::kernels {
@@ -23,6 +23,8 @@ namespace {
 
 template <class Real>
 struct Loops {
+  void (*gather_row)(const float* from, std::int64_t column_step, const std::int64_t* positions,
+                     std::int64_t count, std::int64_t columns, std::int64_t stride, float factor, float* to);
   void (*build_row)(const float* taps, const double* phase, std::int64_t count, std::int64_t stride,
                     Real* out);
   void (*apply_gram)(const Real* a, std::int64_t rows, std::int64_t stride, const Real* x, Real* z);
@@ -76,18 +78,12 @@ struct Variant {
   }
 };
 
-const Variant& variant() {
-  static const Variant chosen = [] {
+Variant variant() {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
-      return Variant{avx512_float::loops, avx512_double::loops};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-      return Variant{avx2_float::loops, avx2_double::loops};
+  if (instruction_set() == InstructionSet::avx512) return {avx512_float::loops, avx512_double::loops};
+  if (instruction_set() == InstructionSet::avx2) return {avx2_float::loops, avx2_double::loops};
 #endif
-    return Variant{generic_float::loops, generic_double::loops};
-  }();
-  return chosen;
+  return {generic_float::loops, generic_double::loops};
 }
 
 constexpr std::int64_t direct_limit = 8;         // columns up to which the Gram matrix is diagonalised
@@ -109,7 +105,8 @@ struct Taps {
   std::vector<Phase> phases;
 };
 
-Taps gather_taps(std::span<const float> w, const CircularConv& c, float scale) {
+Taps gather_taps(std::span<const float> w, const CircularConv& c, float scale, int threads) {
+  const Loops<float>& loops = variant().single;
   Taps taps;
   const bool strided = c.stride > 1, outputs_are_rows = !strided && c.outputs >= c.inputs;
   taps.columns = outputs_are_rows ? c.inputs : c.outputs;
@@ -130,18 +127,21 @@ Taps gather_taps(std::span<const float> w, const CircularConv& c, float scale) {
       phase.gram = Eigen::MatrixXd::Zero(count, count);
       const std::int64_t row_step = outputs_are_rows ? c.inputs * positions : positions;
       const std::int64_t column_step = outputs_are_rows ? positions : c.inputs * positions;
-      for (std::int64_t r = 0; r < group_rows; ++r) {
-        float* row = phase.values.data() + r * count * taps.stride;
-        for (std::int64_t j = 0; j < taps.columns; ++j) {
-          const float* from = w.data() + r * row_step + j * column_step;
+      // blocks of rows, whatever the threads: their sums are added in order
+      const std::int64_t blocks = (group_rows + 31) / 32;
+      std::vector<Eigen::MatrixXd> grams(static_cast<std::size_t>(blocks), phase.gram);
+      parallel_for(blocks, threads, [&](std::int64_t block, int) {
+        Eigen::MatrixXd& gram = grams[static_cast<std::size_t>(block)];
+        for (std::int64_t r = block * 32; r < std::min(group_rows, (block + 1) * 32); ++r) {
+          float* row = phase.values.data() + r * count * taps.stride;
+          loops.gather_row(w.data() + r * row_step, column_step, positions_of_taps.data(), count,
+                           taps.columns, taps.stride, scale, row);
           for (std::int64_t t = 0; t < count; ++t)
-            row[t * taps.stride + j] = from[positions_of_taps[static_cast<std::size_t>(t)]] * scale;
+            for (std::int64_t k = 0; k <= t; ++k)
+              gram(t, k) += loops.dot(row + t * taps.stride, row + k * taps.stride, taps.stride);
         }
-        for (std::int64_t t = 0; t < count; ++t)
-          for (std::int64_t k = 0; k <= t; ++k)
-            phase.gram(t, k) +=
-                variant().single.dot(row + t * taps.stride, row + k * taps.stride, taps.stride);
-      }
+      });
+      for (const Eigen::MatrixXd& gram : grams) phase.gram += gram;
       phase.gram = phase.gram.selfadjointView<Eigen::Lower>();
       taps.rows += group_rows;
       taps.phases.push_back(std::move(phase));
@@ -318,18 +318,6 @@ double direct(const std::vector<double>& block, const Taps& taps) {
       .maxCoeff();
 }
 
-// work(i) for i in [0, count) on `threads` threads.
-template <class Work>
-void in_parallel(std::size_t count, int threads, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  const auto run = [&] {
-    for (std::size_t i = next++; i < count; i = next++) work(i);
-  };
-  std::vector<std::jthread> others;
-  for (int t = 1; t < threads && static_cast<std::size_t>(t) < count; ++t) others.emplace_back(run);
-  run();
-}
-
 }  // namespace
 
 OperatorNorm circular_conv_norm(std::span<const float> w, const CircularConv& c, int threads) {
@@ -350,7 +338,8 @@ OperatorNorm circular_conv_norm(std::span<const float> w, const CircularConv& c,
     for (const float x : w) lifted.push_back(std::ldexp(x, 40));
     w = lifted;
   }
-  const Taps taps = gather_taps(w, c, std::ldexp(1.0f, -(exponent < -100 ? exponent + 40 : exponent)));
+  const Taps taps =
+      gather_taps(w, c, std::ldexp(1.0f, -(exponent < -100 ? exponent + 40 : exponent)), threads);
   const std::int64_t height = (c.height + c.stride - 1) / c.stride,
                      width = (c.width + c.stride - 1) / c.stride;
   const std::vector<Frequency> all = c.kernel_height * c.kernel_width == 1
@@ -378,7 +367,8 @@ OperatorNorm circular_conv_norm(std::span<const float> w, const CircularConv& c,
     if (all[first].bound < best.value) break;
     const std::size_t count = std::min(group, all.size() - first);
     std::vector<Candidate> candidates(count);
-    in_parallel(count, threads, [&](std::size_t i) {
+    parallel_for(static_cast<std::int64_t>(count), threads, [&](std::int64_t index, int) {
+      const auto i = static_cast<std::size_t>(index);
       const Frequency& f = all[first + i];
       Search& search = candidates[i].search;
       if (f.bound < best.value) return;

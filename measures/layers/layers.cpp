@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "measures/kernels/conv_spectral.h"
 #include "measures/kernels/spectral.h"
 #include "measures/layers/batch_norm.h"
 #include "measures/numerics/sum.h"
@@ -25,7 +26,22 @@ kernels::RowBatches batches(const LayerShape& s, const float* w) {
   return {w, s.inputs, s.outputs, s.positions(), s.fan_in(), s.positions()};
 }
 
-OperatorNorms compute_operator_norms(const Snapshot& snapshot, bool of_change) {
+kernels::OperatorNorm operator_norm(std::span<const float> w, const LayerShape& s, const Layer& layer,
+                                    NormKind kind) {
+  if (layer.kind == LayerKind::dense || kind == NormKind::reshaped)
+    return kernels::dense_operator_norm(w, s.outputs, s.fan_in());
+  if (kind == NormKind::padded)
+    return kernels::conv_operator_norm(
+        w, {s.outputs, s.inputs, s.kernel_height, s.kernel_width, layer.input_height, layer.input_width,
+            layer.stride, layer.padding});
+  kernels::CircularConv circular{s.outputs,          s.inputs,          s.kernel_height, s.kernel_width,
+                                 layer.input_height, layer.input_width, layer.stride};
+  if (kind != NormKind::circular) circular.stride = 1;
+  if (kind == NormKind::fft32) circular.height = circular.width = 32;
+  return kernels::circular_conv_norm(w, circular);
+}
+
+OperatorNorms compute_operator_norms(const Snapshot& snapshot, bool of_change, NormKind kind) {
   OperatorNorms result;
   for (const Layer& layer : snapshot.layers()) {
     const Array& w = snapshot.weight(layer);
@@ -34,12 +50,7 @@ OperatorNorms compute_operator_norms(const Snapshot& snapshot, bool of_change) {
         of_change ? difference(final, folded_init(snapshot).arrays[layer.weight]) : std::vector<float>();
     const std::span<const float> values = of_change ? std::span<const float>(change) : final;
     const LayerShape s = shape_of(snapshot, layer);
-    const kernels::OperatorNorm norm =
-        layer.kind == LayerKind::dense
-            ? kernels::dense_operator_norm(values, s.outputs, s.inputs)
-            : kernels::conv_operator_norm(
-                  values, {s.outputs, s.inputs, s.kernel_height, s.kernel_width, layer.input_height,
-                           layer.input_width, layer.stride, layer.padding});
+    const kernels::OperatorNorm norm = operator_norm(values, s, layer, kind);
     if (!norm.converged) {
       result.problem = "the operator norm of " + w.name + " did not converge (residual " +
                        std::to_string(norm.residual) + " after " + std::to_string(norm.iterations) +
@@ -150,13 +161,14 @@ const std::vector<double>& frobenius_norms_of_change(const Snapshot& snapshot) {
   });
 }
 
-const OperatorNorms& operator_norms(const Snapshot& snapshot) {
-  return snapshot.memo().get("operator_norms", [&] { return compute_operator_norms(snapshot, false); });
+const OperatorNorms& operator_norms(const Snapshot& snapshot, NormKind kind) {
+  return snapshot.memo().get("operator_norms " + std::to_string(static_cast<int>(kind)),
+                             [&] { return compute_operator_norms(snapshot, false, kind); });
 }
 
-const OperatorNorms& operator_norms_of_change(const Snapshot& snapshot) {
-  return snapshot.memo().get("operator_norms_of_change",
-                             [&] { return compute_operator_norms(snapshot, true); });
+const OperatorNorms& operator_norms_of_change(const Snapshot& snapshot, NormKind kind) {
+  return snapshot.memo().get("operator_norms_of_change " + std::to_string(static_cast<int>(kind)),
+                             [&] { return compute_operator_norms(snapshot, true, kind); });
 }
 
 const std::vector<double>& spectral_proxies(const Snapshot& snapshot) {
@@ -197,8 +209,8 @@ Outcome sum_of_logs(const Snapshot& snapshot, const std::vector<double>& factors
   return Outcome::value(power * sum.value());
 }
 
-Outcome log_product_of_operator_norms(const Snapshot& snapshot) {
-  const OperatorNorms& norms = operator_norms(snapshot);
+Outcome log_product_of_operator_norms(const Snapshot& snapshot, NormKind kind) {
+  const OperatorNorms& norms = operator_norms(snapshot, kind);
   if (!norms.problem.empty()) return Outcome::not_converged(norms.problem);
   return sum_of_logs(snapshot, norms.values, "the operator norm", 2);
 }
@@ -218,20 +230,20 @@ Outcome sum_of_squares(const std::vector<double>& values) {
   return Outcome::value(sum.value());
 }
 
-Outcome sum_of_squared_ratios(const Snapshot& snapshot, const std::vector<double>& norms) {
-  const Outcome product = log_product_of_operator_norms(snapshot);  // says which layer is zero
+Outcome sum_of_squared_ratios(const Snapshot& snapshot, const std::vector<double>& norms, NormKind kind) {
+  const Outcome product = log_product_of_operator_norms(snapshot, kind);  // says which layer is zero
   if (!product.ok()) return product;
   std::vector<double> ratios;
   for (std::size_t l = 0; l < norms.size(); ++l)
-    ratios.push_back(norms[l] / operator_norms(snapshot).values[l]);
+    ratios.push_back(norms[l] / operator_norms(snapshot, kind).values[l]);
   return sum_of_squares(ratios);
 }
 
-Outcome log_spectral_main_term(const Snapshot& snapshot, const std::vector<double>& norms) {
-  const Outcome sum = sum_of_squared_ratios(snapshot, norms);
+Outcome log_spectral_main_term(const Snapshot& snapshot, const std::vector<double>& norms, NormKind kind) {
+  const Outcome sum = sum_of_squared_ratios(snapshot, norms, kind);
   if (!sum.ok()) return sum;
   if (*sum.value() == 0) return Outcome::undefined("no weight has moved from its initial value");
-  return Outcome::value(*log_product_of_operator_norms(snapshot).value() + std::log(*sum.value()));
+  return Outcome::value(*log_product_of_operator_norms(snapshot, kind).value() + std::log(*sum.value()));
 }
 
 std::optional<Outcome> without_init(const Snapshot& snapshot) {

@@ -66,8 +66,16 @@ struct OperatorNorms {
   std::vector<double> values;
   std::string problem;
 };
-const OperatorNorms& operator_norms(const Snapshot& snapshot);
-const OperatorNorms& operator_norms_of_change(const Snapshot& snapshot);
+/// What stands for a convolution's operator; a dense layer is its matrix in all of them.
+enum class NormKind {
+  padded,     ///< the map with its stride and zero padding at its own input size
+  circular,   ///< wrap-around in place of zero padding, stride and input size kept (kernels/conv_spectral.h)
+  unstrided,  ///< wrap-around at stride 1 on the layer's own input size
+  fft32,      ///< wrap-around at stride 1 on a grid of 32 x 32 for every layer
+  reshaped,   ///< the kernel as a matrix [outputs, inputs kernel_height kernel_width]
+};
+const OperatorNorms& operator_norms(const Snapshot& snapshot, NormKind kind = NormKind::padded);
+const OperatorNorms& operator_norms_of_change(const Snapshot& snapshot, NormKind kind = NormKind::padded);
 
 /// The released code's spectral proxies of each layer, of the saved final weights or of final minus initial: that
 /// code does not fold batch norm.
@@ -86,7 +94,7 @@ Outcome sum_of_logs(const Snapshot& snapshot, const std::vector<double>& factors
 
 /// 2 sum over layers of ln s_l, s_l the operator norm or the Frobenius norm; `undefined` when a layer is zero,
 /// `not_converged` when an operator norm is not known.
-Outcome log_product_of_operator_norms(const Snapshot& snapshot);
+Outcome log_product_of_operator_norms(const Snapshot& snapshot, NormKind kind = NormKind::padded);
 Outcome log_product_of_frobenius_norms(const Snapshot& snapshot);
 
 /// ln(L p^(1/L)) of a product over L layers given as ln p; keeps what is censored or not ok.
@@ -94,10 +102,12 @@ Outcome geometric_mean_form(const Outcome& log_product, const Snapshot& snapshot
 
 Outcome sum_of_squares(const std::vector<double>& values);
 /// Sum over layers of (norm_l / s_l)^2, s_l the operator norm.
-Outcome sum_of_squared_ratios(const Snapshot& snapshot, const std::vector<double>& norms);
+Outcome sum_of_squared_ratios(const Snapshot& snapshot, const std::vector<double>& norms,
+                              NormKind kind = NormKind::padded);
 /// ln of the product of squared operator norms times the sum of (norm_l / s_l)^2: the spectral bound's main
 /// term but for the margin.
-Outcome log_spectral_main_term(const Snapshot& snapshot, const std::vector<double>& norms);
+Outcome log_spectral_main_term(const Snapshot& snapshot, const std::vector<double>& norms,
+                               NormKind kind = NormKind::padded);
 
 /// The outcome of measures that need initial weights and have none.
 std::optional<Outcome> without_init(const Snapshot& snapshot);
