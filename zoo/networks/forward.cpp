@@ -17,8 +17,6 @@
 #include "measures/api/error.h"
 
 namespace gapbench {
-namespace {
-
 at::Tensor activate(Activation kind, const at::Tensor& x) {
   switch (kind) {
     case Activation::relu:
@@ -32,6 +30,8 @@ at::Tensor activate(Activation kind, const at::Tensor& x) {
   }
   throw InternalError("activation without a forward pass");
 }
+
+namespace {
 
 at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const std::vector<at::Tensor>& values,
                  const ForwardMode& mode) {

@@ -22,6 +22,9 @@ struct ForwardMode {
   Dropout* dropout = nullptr;     ///< training, where the network has dropout
 };
 
+/// Elementwise, out of place; gelu in its exact form.
+at::Tensor activate(Activation kind, const at::Tensor& x);
+
 /// Logits [n, classes] for images [n, channels, height, width]; `arrays` in Architecture::arrays() order.
 at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor> arrays,
                    const at::Tensor& images, const ForwardMode& mode);

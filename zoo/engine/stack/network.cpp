@@ -14,6 +14,7 @@
 
 #include "measures/api/error.h"
 #include "zoo/engine/stack/operations.h"
+#include "zoo/networks/forward.h"
 
 namespace gapbench::stack {
 namespace {

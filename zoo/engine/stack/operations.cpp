@@ -4,7 +4,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/leaky_relu.h>
 #include <ATen/ops/leaky_relu_backward.h>
@@ -74,20 +73,6 @@ void add_bias_and_activate(at::Tensor& y, const at::Tensor& bias, std::optional<
       break;
   }
   throw InternalError("an activation that needs its input was asked for in place");
-}
-
-at::Tensor activate(Activation kind, const at::Tensor& x) {
-  switch (kind) {
-    case Activation::relu:
-      return at::relu(x);
-    case Activation::leaky_relu:
-      return at::leaky_relu(x, leaky_relu_slope);
-    case Activation::gelu:
-      return at::gelu(x);
-    case Activation::tanh:
-      return at::tanh(x);
-  }
-  throw InternalError("activation without a forward pass");
 }
 
 at::Tensor activation_gradient(Activation kind, const at::Tensor& gradient, const at::Tensor& saved) {

@@ -20,7 +20,6 @@ at::Tensor patches_transposed(const Op& op, const at::Tensor& columns);
 
 /// y [K, rows, O] plus bias [K, O] (undefined: none), then the activation (nothing: none; not gelu); in place.
 void add_bias_and_activate(at::Tensor& y, const at::Tensor& bias, std::optional<Activation> kind);
-at::Tensor activate(Activation kind, const at::Tensor& x);
 /// The gradient by the activation's input from that by its output; `saved` is the input for gelu, else the output.
 at::Tensor activation_gradient(Activation kind, const at::Tensor& gradient, const at::Tensor& saved);
 
