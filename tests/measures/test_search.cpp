@@ -311,5 +311,7 @@ TEST_CASE("bounds agree with their formulas on two weights") {
   };
   const Outcome aware = magnitude_bound(sigma, snapshot, squared, false, 1, 0, &probe);
   CHECK(*aware.value() == Approx(magnitude(0.5)));
+  CHECK(sharpness_extra(snapshot) == Approx(4 * std::log(2 * 2 / 0.05)));
+  CHECK(sharpness_last(&probe) == Approx(std::log(m / 0.05)));
   CHECK(*aware.standard_error() == Approx(0.01 * std::abs(magnitude(0.5001) - magnitude(0.4999)) / 2e-4).epsilon(1e-3));
 }
