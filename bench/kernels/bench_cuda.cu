@@ -129,7 +129,8 @@ void cuda_peak_fma(benchmark::State& state) {
   constexpr int blocks = 4096;
   const Memory out(std::size_t{blocks} * fma_threads * sizeof(float));
   const double flops = 2.0 * fma_steps * fma_chains * fma_threads * blocks;
-  fma_rate = measure(state, flops, [&] { multiply_adds<<<blocks, fma_threads>>>(out.as<float>(), 0.999f, 0.5f); });
+  fma_rate =
+      measure(state, flops, [&] { multiply_adds<<<blocks, fma_threads>>>(out.as<float>(), 0.999f, 0.5f); });
   report_flops(state, flops, fma_rate);
 }
 
@@ -143,8 +144,9 @@ void cuda_peak_sgemm(benchmark::State& state) {
   }
   const auto create = reinterpret_cast<int (*)(void**)>(dlsym(library, "cublasCreate_v2"));
   const auto destroy = reinterpret_cast<int (*)(void*)>(dlsym(library, "cublasDestroy_v2"));
-  const auto sgemm = reinterpret_cast<int (*)(void*, int, int, int, int, int, const float*, const float*, int, const float*,
-                                              int, const float*, float*, int)>(dlsym(library, "cublasSgemm_v2"));
+  const auto sgemm =
+      reinterpret_cast<int (*)(void*, int, int, int, int, int, const float*, const float*, int, const float*,
+                               int, const float*, float*, int)>(dlsym(library, "cublasSgemm_v2"));
   void* handle = nullptr;
   if (create == nullptr || destroy == nullptr || sgemm == nullptr || create(&handle) != 0) {
     state.SkipWithError("cuBLAS does not start");
@@ -186,7 +188,8 @@ void cosines(benchmark::State& state, RowBatches in, const std::vector<float>& v
   double value = 0;
   for (const CosineSum& c : out.read<CosineSum>(static_cast<std::size_t>(in.batches))) value += c.sum;
   report_flops(state, flops, best);
-  report_bytes(state, 4.0 * static_cast<double>(values.size()), best / flops * 4 * static_cast<double>(values.size()));
+  report_bytes(state, 4.0 * static_cast<double>(values.size()),
+               best / flops * 4 * static_cast<double>(values.size()));
   state.counters["value"] = value;
 }
 
@@ -208,12 +211,14 @@ void norms_cuda(benchmark::State& state, double p, double q) {
   const std::vector<float> values = bench::hashed_values(layers * rows * length);
   const Memory a(values);
   std::vector<kernels::Segment> segments;
-  for (std::int64_t l = 0; l < layers; ++l) segments.push_back({a.as<float>() + l * rows * length, nullptr, rows, length});
+  for (std::int64_t l = 0; l < layers; ++l)
+    segments.push_back({a.as<float>() + l * rows * length, nullptr, rows, length});
   const Memory out(static_cast<std::size_t>(layers) * sizeof(kernels::SegmentNorms));
   const Memory workspace(kernels::segment_norms_cuda_workspace(segments.data(), layers, p, q));
   const double bytes = 4.0 * static_cast<double>(values.size());
   const double best = measure(state, bytes, [&] {
-    kernels::segment_norms_cuda(segments.data(), layers, p, q, out.as<kernels::SegmentNorms>(), workspace.as<void>(), nullptr);
+    kernels::segment_norms_cuda(segments.data(), layers, p, q, out.as<kernels::SegmentNorms>(),
+                                workspace.as<void>(), nullptr);
   });
   report_bytes(state, bytes, best);
 }
@@ -224,12 +229,14 @@ void logits_cuda(benchmark::State& state) {
   const std::vector<float> values = bench::hashed_values(samples * classes);
   std::vector<std::int64_t> y;
   for (std::int64_t i = 0; i < samples; ++i) y.push_back(i % classes);
-  const Memory logits(values), labels(y), margins(y.size() * sizeof(double)), out(sizeof(kernels::LogitStatistics));
+  const Memory logits(values), labels(y), margins(y.size() * sizeof(double)),
+      out(sizeof(kernels::LogitStatistics));
   const Memory workspace(kernels::logit_statistics_cuda_workspace(samples));
   const double bytes = 4.0 * static_cast<double>(values.size()) + 16.0 * static_cast<double>(samples);
   const double best = measure(state, bytes, [&] {
-    kernels::logit_statistics_cuda(logits.as<float>(), labels.as<std::int64_t>(), samples, classes, margins.as<double>(),
-                                   out.as<kernels::LogitStatistics>(), workspace.as<void>(), nullptr);
+    kernels::logit_statistics_cuda(logits.as<float>(), labels.as<std::int64_t>(), samples, classes,
+                                   margins.as<double>(), out.as<kernels::LogitStatistics>(),
+                                   workspace.as<void>(), nullptr);
   });
   report_bytes(state, bytes, best);
 }
@@ -242,7 +249,8 @@ void kth_smallest_cuda(benchmark::State& state) {
   const Memory workspace(kernels::kth_smallest_cuda_workspace());
   const double bytes = 8.0 * 8 * static_cast<double>(n);  // eight passes
   const double best = measure(state, bytes, [&] {
-    kernels::kth_smallest_cuda(values.as<double>(), n, n / 10, out.as<double>(), workspace.as<void>(), nullptr);
+    kernels::kth_smallest_cuda(values.as<double>(), n, n / 10, out.as<double>(), workspace.as<void>(),
+                               nullptr);
   });
   report_bytes(state, bytes, best);
 }
@@ -254,7 +262,8 @@ void perturb_cuda(benchmark::State& state, bool scaled) {
   const Memory w(values), s(values), out(values.size() * sizeof(float));
   const double bytes = (scaled ? 12.0 : 8.0) * static_cast<double>(n);
   const double best = measure(state, bytes, [&] {
-    kernels::perturb_cuda(w.as<float>(), scaled ? s.as<float>() : nullptr, n, 0.1, {1, 2, 0}, out.as<float>(), nullptr);
+    kernels::perturb_cuda(w.as<float>(), scaled ? s.as<float>() : nullptr, n, 0.1, {1, 2, 0}, out.as<float>(),
+                          nullptr);
   });
   report_bytes(state, bytes, best);
 }
@@ -301,8 +310,21 @@ BENCHMARK(logits_cuda)
     ->Args({200000, 1000})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
-BENCHMARK(kth_smallest_cuda)->ArgName("n")->Arg(50000)->Arg(10000000)->UseManualTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(perturb_cuda, plain, false)->ArgName("n")->Arg(1 << 26)->UseManualTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(perturb_cuda, scaled, true)->ArgName("n")->Arg(1 << 26)->UseManualTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(kth_smallest_cuda)
+    ->ArgName("n")
+    ->Arg(50000)
+    ->Arg(10000000)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(perturb_cuda, plain, false)
+    ->ArgName("n")
+    ->Arg(1 << 26)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
+    ->ArgName("n")
+    ->Arg(1 << 26)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace

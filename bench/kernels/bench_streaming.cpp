@@ -27,9 +27,11 @@ void report(benchmark::State& state, std::int64_t items, std::int64_t bytes) {
 template <class Kernel>
 void distance(benchmark::State& state, const Kernel& kernel) {
   const std::int64_t layers = 16, size = state.range(0) / layers;
-  const std::vector<float> a = bench::hashed_values(layers * size), b = bench::hashed_values(layers * size, 2246822507u);
+  const std::vector<float> a = bench::hashed_values(layers * size),
+                           b = bench::hashed_values(layers * size, 2246822507u);
   std::vector<kernels::Segment> segments;
-  for (std::int64_t l = 0; l < layers; ++l) segments.push_back({a.data() + l * size, b.data() + l * size, 1, size});
+  for (std::int64_t l = 0; l < layers; ++l)
+    segments.push_back({a.data() + l * size, b.data() + l * size, 1, size});
   std::vector<kernels::SegmentNorms> out(segments.size());
   for (auto _ : state) {
     kernel(segments.data(), layers, out.data());
@@ -60,7 +62,8 @@ void logits(benchmark::State& state, const Kernel& kernel) {
 }
 
 template <class Kernel>
-void tenth(benchmark::State& state, const Kernel& kernel) {  // the copy is timed: selection reorders its input
+void tenth(benchmark::State& state,
+           const Kernel& kernel) {  // the copy is timed: selection reorders its input
   const std::int64_t n = state.range(0);
   const std::vector<float> hashed = bench::hashed_values(n);
   const std::vector<double> values(hashed.begin(), hashed.end());
@@ -96,8 +99,15 @@ const auto distance_ref = [](const kernels::Segment* s, std::int64_t n, kernels:
 const auto logits_cpu = [](auto... arguments) { kernels::logit_statistics(arguments..., 1); };
 const auto perturb_cpu = [](auto... arguments) { kernels::perturb(arguments..., 1); };
 
-BENCHMARK_CAPTURE(distance, cpu, distance_cpu)->ArgName("weights")->Arg(1 << 16)->Arg(1 << 24)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(distance, ref, distance_ref)->ArgName("weights")->Arg(1 << 16)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(distance, cpu, distance_cpu)
+    ->ArgName("weights")
+    ->Arg(1 << 16)
+    ->Arg(1 << 24)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(distance, ref, distance_ref)
+    ->ArgName("weights")
+    ->Arg(1 << 16)
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(logits, cpu, logits_cpu)
     ->ArgNames({"samples", "classes"})
     ->Args({1000, 10})
@@ -110,8 +120,18 @@ BENCHMARK_CAPTURE(logits, ref, kernels::logit_statistics_ref)
     ->Args({50000, 10})
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(tenth, cpu, kernels::kth_smallest)->ArgName("n")->Arg(50000)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(tenth, ref, kernels::kth_smallest_ref)->ArgName("n")->Arg(50000)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(perturb, cpu, perturb_cpu)->ArgName("n")->Arg(1 << 16)->Arg(1 << 22)->Unit(benchmark::kMicrosecond);
-BENCHMARK_CAPTURE(perturb, ref, kernels::perturb_ref)->ArgName("n")->Arg(1 << 16)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(tenth, ref, kernels::kth_smallest_ref)
+    ->ArgName("n")
+    ->Arg(50000)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(perturb, cpu, perturb_cpu)
+    ->ArgName("n")
+    ->Arg(1 << 16)
+    ->Arg(1 << 22)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(perturb, ref, kernels::perturb_ref)
+    ->ArgName("n")
+    ->Arg(1 << 16)
+    ->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -64,7 +64,9 @@ void conv_sizes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"outputs", "inputs"})->Unit(benchmark::kMicrosecond);
   b->Args({16, 16})->Args({64, 64})->Args({256, 256});
 }
-BENCHMARK_CAPTURE(dense, cpu, cpu)->Apply(dense_sizes)->Args({4096, 4096});  // its reference would take a minute
+BENCHMARK_CAPTURE(dense, cpu, cpu)
+    ->Apply(dense_sizes)
+    ->Args({4096, 4096});  // its reference would take a minute
 BENCHMARK_CAPTURE(dense, ref, reference)->Apply(dense_sizes);
 BENCHMARK_CAPTURE(conv3x3, cpu, cpu)->Apply(conv_sizes)->Args({512, 512});
 BENCHMARK_CAPTURE(conv3x3, ref, reference)->Apply(conv_sizes);

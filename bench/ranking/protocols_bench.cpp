@@ -18,7 +18,8 @@ using namespace gapbench;
 
 int usage() {
   std::fputs(
-      "usage: protocols_bench [key=value ...]   keys: levels=2,5,5,5,4 seeds=10 measures=50 draws=1000 threads=0\n"
+      "usage: protocols_bench [key=value ...]   keys: levels=2,5,5,5,4 seeds=10 measures=50 draws=1000 "
+      "threads=0\n"
       "       protocols_bench only=environments ...   the sign errors of all measures alone, one thread\n"
       "       protocols_bench kendall=10000     tau-b of two random lists alone\n"
       "       protocols_bench dump=FILE ...     also writes the ledger as CSV, for other programs\n",
@@ -128,10 +129,13 @@ int main(int argc, char** argv) {
     const std::string a = argv[i];
     const std::size_t equals = a.find('=');
     const std::string key = a.substr(0, equals);
-    if (equals == std::string::npos || (set.count(key) == 0 && key != "kendall" && key != "dump" && key != "only")) return usage();
+    if (equals == std::string::npos ||
+        (set.count(key) == 0 && key != "kendall" && key != "dump" && key != "only"))
+      return usage();
     set[key] = a.substr(equals + 1);
   }
-  if (set.count("kendall") > 0) return bench_kendall(static_cast<std::size_t>(std::atoll(set["kendall"].c_str())));
+  if (set.count("kendall") > 0)
+    return bench_kendall(static_cast<std::size_t>(std::atoll(set["kendall"].c_str())));
   const ProtocolInput in = ledger(set["levels"], static_cast<std::uint32_t>(std::atoi(set["seeds"].c_str())),
                                   std::atoi(set["measures"].c_str()));
   if (set.count("dump") > 0) dump(in, set["dump"].c_str());
@@ -144,10 +148,13 @@ int main(int argc, char** argv) {
   const double seconds = now() - start;
   rusage usage_now = {};
   getrusage(RUSAGE_SELF, &usage_now);
-  const auto cpu = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  const auto cpu = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   std::printf(
       "{\"models\": %zu, \"configurations\": %zu, \"measures\": %zu, \"draws\": %s, \"seconds\": %.2f, "
       "\"cpu_seconds\": %.2f, \"peak_mib\": %.0f, \"psi_of_first\": %.4f}\n",
-      in.gap.size(), in.design.items, in.measures.size(), set["draws"].c_str(), seconds, cpu(usage_now.ru_utime),
-      static_cast<double>(usage_now.ru_maxrss) / 1024, result.measures[0].at(Stat::psi).value.value_or(0));
+      in.gap.size(), in.design.items, in.measures.size(), set["draws"].c_str(), seconds,
+      cpu(usage_now.ru_utime), static_cast<double>(usage_now.ru_maxrss) / 1024,
+      result.measures[0].at(Stat::psi).value.value_or(0));
 }

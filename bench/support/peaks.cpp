@@ -21,7 +21,8 @@ constexpr std::int64_t steps = 100000;
 GAPBENCH_CLONES void multiply_adds(float factor, float* out) {
   using Vector = float __attribute__((vector_size(lanes * 4)));
   Vector x[chains];
-  for (int c = 0; c < chains; ++c) x[c] = Vector{} + static_cast<float>(c);  // different, or the compiler keeps one
+  for (int c = 0; c < chains; ++c)
+    x[c] = Vector{} + static_cast<float>(c);  // different, or the compiler keeps one
   for (std::int64_t s = 0; s < steps; ++s)
     for (int c = 0; c < chains; ++c) x[c] = x[c] * factor + factor;
   Vector sum = {};

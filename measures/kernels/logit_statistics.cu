@@ -19,9 +19,11 @@ __device__ LogitStatistics combined(const LogitStatistics& a, const LogitStatist
 __device__ LogitStatistics of_block(LogitStatistics s) {
   __shared__ LogitStatistics of_warp[warps];
   for (int step = 16; step > 0; step /= 2)
-    s = combined(s, {__shfl_xor_sync(0xffffffffu, s.cross_entropy, step),
-                     static_cast<std::int64_t>(__shfl_xor_sync(0xffffffffu, static_cast<long long>(s.correct), step)),
-                     static_cast<std::int64_t>(__shfl_xor_sync(0xffffffffu, static_cast<long long>(s.not_finite), step))});
+    s = combined(
+        s, {__shfl_xor_sync(0xffffffffu, s.cross_entropy, step),
+            static_cast<std::int64_t>(__shfl_xor_sync(0xffffffffu, static_cast<long long>(s.correct), step)),
+            static_cast<std::int64_t>(
+                __shfl_xor_sync(0xffffffffu, static_cast<long long>(s.not_finite), step))});
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = s;
   __syncthreads();
   s = of_warp[0];
@@ -39,8 +41,8 @@ __device__ void add(LogitStatistics& s, float own, float rival, double sum, bool
 }
 
 __global__ void __launch_bounds__(threads)
-    staged(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes, double* margins,
-           LogitStatistics* partial) {
+    staged(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes,
+           double* margins, LogitStatistics* partial) {
   extern __shared__ float tile[];
   const int stride = classes | 1;  // odd: no two lanes in one bank
   LogitStatistics total{};
@@ -50,7 +52,8 @@ __global__ void __launch_bounds__(threads)
     const float* const from = logits + start * classes;
     __syncthreads();
 #pragma unroll 4
-    for (int i = threadIdx.x; i < here * classes; i += threads) tile[i / classes * stride + i % classes] = from[i];
+    for (int i = threadIdx.x; i < here * classes; i += threads)
+      tile[i / classes * stride + i % classes] = from[i];
     __syncthreads();
     if (threadIdx.x >= here) continue;
     const float* const z = tile + threadIdx.x * stride;
@@ -97,7 +100,8 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }
 
-__global__ void __launch_bounds__(threads) finish(const LogitStatistics* partial, int count, LogitStatistics* out) {
+__global__ void __launch_bounds__(threads)
+    finish(const LogitStatistics* partial, int count, LogitStatistics* out) {
   LogitStatistics total{};
   for (int i = threadIdx.x; i < count; i += threads) total = combined(total, partial[i]);
   total = of_block(total);
@@ -155,7 +159,8 @@ __global__ void __launch_bounds__(threads)
     s->prefix = found;
     s->rank = rank;
     s->done = 0;
-    if (shift == 0) *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
+    if (shift == 0)
+      *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
   }
 }
 
@@ -165,14 +170,16 @@ std::size_t logit_statistics_cuda_workspace(std::int64_t samples) {
   return static_cast<std::size_t>(grid_for(samples, warps)) * sizeof(LogitStatistics);
 }
 
-int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
-                          double* margins, LogitStatistics* out, void* workspace, void* stream) {
+int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::int64_t samples,
+                          std::int64_t classes, double* margins, LogitStatistics* out, void* workspace,
+                          void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   const auto partial = static_cast<LogitStatistics*>(workspace);
   const bool stage = classes <= most_staged;
   const int grid = grid_for(samples, stage ? threads : warps);
   if (stage) {
-    const std::size_t bytes = static_cast<std::size_t>(threads) * static_cast<std::size_t>(classes | 1) * sizeof(float);
+    const std::size_t bytes =
+        static_cast<std::size_t>(threads) * static_cast<std::size_t>(classes | 1) * sizeof(float);
     cudaFuncSetAttribute(staged, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          threads * (most_staged | 1) * static_cast<int>(sizeof(float)));
     staged<<<grid, threads, bytes, s>>>(logits, labels, samples, static_cast<int>(classes), margins, partial);
@@ -187,13 +194,15 @@ std::size_t kth_smallest_cuda_workspace() {
   return sizeof(Selection);
 }
 
-int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, double* out, void* workspace, void* stream) {
+int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, double* out, void* workspace,
+                      void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   const auto selection = static_cast<Selection*>(workspace);
   begin_selection<<<1, 256, 0, s>>>(selection, k);
   const std::int64_t blocks = (n + 4 * threads - 1) / (4 * threads);
   const auto grid = static_cast<unsigned>(blocks < 1024 ? blocks : 1024);
-  for (int shift = 56; shift >= 0; shift -= 8) selection_pass<<<grid, threads, 0, s>>>(values, n, shift, selection, out);
+  for (int shift = 56; shift >= 0; shift -= 8)
+    selection_pass<<<grid, threads, 0, s>>>(values, n, shift, selection, out);
   return cudaGetLastError();
 }
 

@@ -30,11 +30,11 @@ struct LogitStatistics {
 };
 
 /// `margins` may be null.
-void logit_statistics_ref(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
-                          double* margins, LogitStatistics* out);
+void logit_statistics_ref(const float* logits, const std::int64_t* labels, std::int64_t samples,
+                          std::int64_t classes, double* margins, LogitStatistics* out);
 /// `threads` >= 1; the result does not depend on it.
-void logit_statistics(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
-                      double* margins, LogitStatistics* out, int threads = 1);
+void logit_statistics(const float* logits, const std::int64_t* labels, std::int64_t samples,
+                      std::int64_t classes, double* margins, LogitStatistics* out, int threads = 1);
 
 // Order statistic.
 //
@@ -49,10 +49,12 @@ double kth_smallest(double* values, std::int64_t n, std::int64_t k);
 // CUDA: all pointers are on the device, `workspace` aligned to 256 bytes. Enqueues on `stream` (a cudaStream_t) and returns
 // without waiting; results do not depend on the launch. Returns a cudaError_t as int. Values are left as they are.
 std::size_t logit_statistics_cuda_workspace(std::int64_t samples);
-int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
-                          double* margins, LogitStatistics* out, void* workspace, void* stream);
+int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::int64_t samples,
+                          std::int64_t classes, double* margins, LogitStatistics* out, void* workspace,
+                          void* stream);
 std::size_t kth_smallest_cuda_workspace();
-int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, double* out, void* workspace, void* stream);
+int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, double* out, void* workspace,
+                      void* stream);
 
 }  // namespace kernels
 }  // namespace gapbench

@@ -37,13 +37,14 @@ inline __attribute__((always_inline)) double exponential(double x) {
   e = e * r + 0.5;
   e = e * r + 1.0;
   e = e * r + 1.0;
-  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(e) + (std::bit_cast<std::uint64_t>(shifted) << 52));
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(e) +
+                               (std::bit_cast<std::uint64_t>(shifted) << 52));
 }
 
 // `turned` holds [classes][lanes]; per lane: largest logit, largest but for the label's, sum of exp(z - largest), and
 // a number that is 0 where all are finite, else NaN.
-GAPBENCH_CLONES void reduce(const float* turned, const double* own_label, std::int64_t classes, double* largest,
-                            double* rival, double* sum, double* finite) {
+GAPBENCH_CLONES void reduce(const float* turned, const double* own_label, std::int64_t classes,
+                            double* largest, double* rival, double* sum, double* finite) {
   for (int l = 0; l < lanes; ++l) {
     largest[l] = rival[l] = -std::numeric_limits<double>::infinity();
     sum[l] = finite[l] = 0;
@@ -71,8 +72,8 @@ GAPBENCH_CLONES void reduce(const float* turned, const double* own_label, std::i
 
 }  // namespace
 
-void logit_statistics(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
-                      double* margins, LogitStatistics* out, int threads) {
+void logit_statistics(const float* logits, const std::int64_t* labels, std::int64_t samples,
+                      std::int64_t classes, double* margins, LogitStatistics* out, int threads) {
   const std::int64_t blocks = (samples + block - 1) / block;
   std::vector<LogitStatistics> part(static_cast<std::size_t>(blocks));
   std::vector<std::vector<float>> memory(static_cast<std::size_t>(std::max(threads, 1)));
@@ -88,7 +89,8 @@ void logit_statistics(const float* logits, const std::int64_t* labels, std::int6
       for (int l = 0; l < lanes; ++l) {
         const std::int64_t i = start + std::min(l, count - 1);  // lanes without a sample repeat the last one
         own_label[l] = static_cast<double>(labels[i]);
-        for (std::int64_t k = 0; k < classes; ++k) turned[static_cast<std::size_t>(k * lanes + l)] = logits[i * classes + k];
+        for (std::int64_t k = 0; k < classes; ++k)
+          turned[static_cast<std::size_t>(k * lanes + l)] = logits[i * classes + k];
       }
       reduce(turned.data(), own_label, classes, largest, rival, sum, finite);
       for (int l = 0; l < count; ++l) {

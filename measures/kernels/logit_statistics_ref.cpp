@@ -7,8 +7,8 @@
 
 namespace gapbench::kernels {
 
-void logit_statistics_ref(const float* logits, const std::int64_t* labels, std::int64_t samples, std::int64_t classes,
-                          double* margins, LogitStatistics* out) {
+void logit_statistics_ref(const float* logits, const std::int64_t* labels, std::int64_t samples,
+                          std::int64_t classes, double* margins, LogitStatistics* out) {
   *out = {};
   CompensatedSum cross_entropy;
   for (std::int64_t i = 0; i < samples; ++i) {

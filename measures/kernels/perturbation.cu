@@ -10,8 +10,8 @@ namespace {
 constexpr int threads = 256;
 
 __device__ uint4 philox(unsigned long long counter, unsigned long long stream, unsigned long long key) {
-  uint4 c = make_uint4(static_cast<unsigned>(counter), static_cast<unsigned>(counter >> 32), static_cast<unsigned>(stream),
-                       static_cast<unsigned>(stream >> 32));
+  uint4 c = make_uint4(static_cast<unsigned>(counter), static_cast<unsigned>(counter >> 32),
+                       static_cast<unsigned>(stream), static_cast<unsigned>(stream >> 32));
   unsigned k0 = static_cast<unsigned>(key), k1 = static_cast<unsigned>(key >> 32);
 #pragma unroll
   for (int round = 0; round < 10; ++round) {
@@ -30,8 +30,8 @@ __device__ float2 normals(unsigned long long counter, unsigned long long stream,
   const unsigned long long m0 = static_cast<unsigned long long>(c.x >> 5) << 26 | c.y >> 6;
   const unsigned long long m1 = static_cast<unsigned long long>(c.z >> 5) << 26 | c.w >> 6;
   // ln(1 - u) of the float nearest to u below 1/2, of that nearest to 1 - u above: either keeps its relative accuracy
-  const float logarithm = m0 >> 52 ? logf(__ull2float_rn((1ull << 53) - m0) * 0x1p-53f)
-                                   : log1pf(__ull2float_rn(m0) * -0x1p-53f);
+  const float logarithm =
+      m0 >> 52 ? logf(__ull2float_rn((1ull << 53) - m0) * 0x1p-53f) : log1pf(__ull2float_rn(m0) * -0x1p-53f);
   const float radius = sqrtf(-2 * logarithm);
   const unsigned quadrant = static_cast<unsigned>(m1 >> 51);  // exact; only the rest of the angle is rounded
   float s, t;
@@ -42,8 +42,8 @@ __device__ float2 normals(unsigned long long counter, unsigned long long stream,
 }
 
 template <bool Scaled, bool Pairs>
-__global__ void __launch_bounds__(threads)
-    perturb(const float* w, const float* scale, std::int64_t n, float sigma, PerturbationStream from, float* out) {
+__global__ void __launch_bounds__(threads) perturb(const float* w, const float* scale, std::int64_t n,
+                                                   float sigma, PerturbationStream from, float* out) {
   const std::int64_t pair = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;
   const std::int64_t i = 2 * pair - static_cast<std::int64_t>(from.first & 1);
   if (i >= n) return;
@@ -65,8 +65,8 @@ bool even(const void* p) {
 
 }  // namespace
 
-int perturb_cuda(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from, float* out,
-                 void* stream) {
+int perturb_cuda(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from,
+                 float* out, void* stream) {
   if (n == 0) return cudaSuccess;
   const std::int64_t pairs = (n + static_cast<std::int64_t>(from.first & 1) + 1) / 2;
   const auto grid = static_cast<unsigned>((pairs + threads - 1) / threads);

@@ -23,14 +23,15 @@ struct PerturbationStream {
   std::uint64_t first = 0;  ///< number in the stream of the first value
 };
 
-void perturb_ref(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from, float* out);
+void perturb_ref(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from,
+                 float* out);
 /// `threads` >= 1; the result does not depend on it.
-void perturb(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from, float* out,
-             int threads = 1);
+void perturb(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from,
+             float* out, int threads = 1);
 /// CUDA: pointers are on the device. Enqueues on `stream` (a cudaStream_t) and returns without waiting. Returns a
 /// cudaError_t as int.
-int perturb_cuda(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from, float* out,
-                 void* stream);
+int perturb_cuda(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from,
+                 float* out, void* stream);
 
 }  // namespace kernels
 }  // namespace gapbench

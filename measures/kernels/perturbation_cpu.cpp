@@ -12,8 +12,8 @@ namespace gapbench::kernels {
 
 namespace {
 
-constexpr int lanes = 64;                    // Philox blocks side by side
-constexpr std::int64_t task = 128 * lanes;   // values
+constexpr int lanes = 64;                   // Philox blocks side by side
+constexpr std::int64_t task = 128 * lanes;  // values
 
 // ln(v) for 0 < v <= 1, normal: v = 2^e m, sqrt(1/2) < m <= sqrt(2), ln m = 2 artanh((m - 1) / (m + 1)).
 inline __attribute__((always_inline)) double logarithm(double v) {
@@ -23,7 +23,9 @@ inline __attribute__((always_inline)) double logarithm(double v) {
   const std::uint64_t exponent = moved & 0xFFF0000000000000ull;
   const double m = std::bit_cast<double>(bits - exponent);
   // exponent is e 2^52, e in (-54, 1]: through the mantissa of 3 2^51 + e
-  const double e = std::bit_cast<double>(0x4338000000000000ull + ((exponent >> 52) | (exponent >> 63 ? 0xFFFFFFFFFFFFF000ull : 0))) - 0x1.8p52;
+  const double e = std::bit_cast<double>(0x4338000000000000ull +
+                                         ((exponent >> 52) | (exponent >> 63 ? 0xFFFFFFFFFFFFF000ull : 0))) -
+                   0x1.8p52;
   const double f = (m - 1) / (m + 1), g = f * f;
   double p = 2.0 / 21;
   p = p * g + 2.0 / 19;
@@ -97,9 +99,11 @@ GAPBENCH_CLONES void normals(std::uint64_t key, std::uint64_t stream, std::uint6
   }
 }
 
-GAPBENCH_CLONES void add(const float* w, const float* s, std::int64_t n, double sigma, const double* e, float* out) {
+GAPBENCH_CLONES void add(const float* w, const float* s, std::int64_t n, double sigma, const double* e,
+                         float* out) {
   if (s == nullptr)
-    for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(static_cast<double>(w[i]) + sigma * e[i]);
+    for (std::int64_t i = 0; i < n; ++i)
+      out[i] = static_cast<float>(static_cast<double>(w[i]) + sigma * e[i]);
   else
     for (std::int64_t i = 0; i < n; ++i)
       out[i] = static_cast<float>(static_cast<double>(w[i]) + sigma * static_cast<double>(s[i]) * e[i]);
@@ -107,8 +111,8 @@ GAPBENCH_CLONES void add(const float* w, const float* s, std::int64_t n, double 
 
 }  // namespace
 
-void perturb(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from, float* out,
-             int threads) {
+void perturb(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from,
+             float* out, int threads) {
   parallel_for((n + task - 1) / task, threads, [&](std::int64_t index, int) {
     double e[2 * lanes];
     for (std::int64_t i = index * task; i < std::min(n, (index + 1) * task);) {

@@ -3,7 +3,8 @@
 
 namespace gapbench::kernels {
 
-void perturb_ref(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from, float* out) {
+void perturb_ref(const float* w, const float* s, std::int64_t n, double sigma, const PerturbationStream& from,
+                 float* out) {
   RandomStream random(from.key, from.stream);
   for (std::uint64_t i = 0; i < from.first; ++i) random.normal();
   for (std::int64_t i = 0; i < n; ++i) {

@@ -18,8 +18,8 @@ constexpr int threads = 256, warps = threads / 32, most_segments = 64;
 // parts of a row. Larger units spread the cost of a block's sums, smaller ones fill the device.
 struct Units {
   std::int64_t length = 0, rows = 0, rows_a_unit = 1, units_a_row = 1;  // one of the last two is 1
-  std::int64_t count = 0, part = 0;                                       // values of a part
-  int width = threads;                                                    // lanes that share a row
+  std::int64_t count = 0, part = 0;                                     // values of a part
+  int width = threads;                                                  // lanes that share a row
 };
 
 std::int64_t unit_size(const Segment* segments, std::int64_t count) {
@@ -69,8 +69,9 @@ __device__ double across(double x, int width) {
 
 __device__ SegmentNorms of_warp(SegmentNorms n) {
   for (int step = 16; step > 0; step /= 2)
-    n = combined(n, {__shfl_xor_sync(0xffffffffu, n.squares, step), __shfl_xor_sync(0xffffffffu, n.absolute, step),
-                     __shfl_xor_sync(0xffffffffu, n.largest, step), __shfl_xor_sync(0xffffffffu, n.groups, step)});
+    n = combined(
+        n, {__shfl_xor_sync(0xffffffffu, n.squares, step), __shfl_xor_sync(0xffffffffu, n.absolute, step),
+            __shfl_xor_sync(0xffffffffu, n.largest, step), __shfl_xor_sync(0xffffffffu, n.groups, step)});
   return n;
 }
 
@@ -121,7 +122,8 @@ struct Sums {
   __device__ void add(const float* a, const float* b, int count, int lane, int width, double p) {
     constexpr int ahead = P == Power::any ? 1 : 4;  // loads in flight
     const int address = static_cast<int>(reinterpret_cast<std::uintptr_t>(a) / sizeof(float) % 4);
-    const bool apart = WithB && static_cast<int>(reinterpret_cast<std::uintptr_t>(b) / sizeof(float) % 4) != address;
+    const bool apart =
+        WithB && static_cast<int>(reinterpret_cast<std::uintptr_t>(b) / sizeof(float) % 4) != address;
     const int head = apart ? count : min((4 - address) % 4, count), fours = (count - head) / 4;
 #pragma unroll 4
     for (int k = lane; k < head; k += width) add(a[k], WithB ? b[k] : 0, p);
@@ -147,7 +149,9 @@ struct Sums {
     largest = fmaxf(largest, row.largest);
     largest_difference = fmax(largest_difference, row.largest_difference);
   }
-  __device__ double of_group() const { return P == Power::one ? absolute : P == Power::two ? squares : power; }
+  __device__ double of_group() const {
+    return P == Power::one ? absolute : P == Power::two ? squares : power;
+  }
   __device__ SegmentNorms with(double groups) const {
     return {squares, absolute, WithB ? largest_difference : static_cast<double>(largest), groups};
   }
@@ -218,7 +222,8 @@ __global__ void __launch_bounds__(threads)
   if (u.units_a_row > 1 && in.p != in.q) {  // parts of rows: a warp a row
     for (std::int64_t r = threadIdx.x / 32; r < u.rows; r += warps) {
       SegmentNorms row{};
-      for (std::int64_t i = lane; i < u.units_a_row; i += 32) row = combined(row, mine[r * u.units_a_row + i]);
+      for (std::int64_t i = lane; i < u.units_a_row; i += 32)
+        row = combined(row, mine[r * u.units_a_row + i]);
       row = of_warp(row);
       row.groups = raised(row.groups, in.q / in.p);
       if (lane == 0) n = combined(n, row);

@@ -20,7 +20,8 @@ using Doubles = double __attribute__((vector_size(lanes * 8)));
 double power_sum(const float* a, const float* b, std::int64_t n, double p) {
   double sum = 0;
   for (std::int64_t k = 0; k < n; ++k)
-    sum += std::pow(std::abs(static_cast<double>(a[k]) - (b != nullptr ? static_cast<double>(b[k]) : 0.0)), p);
+    sum +=
+        std::pow(std::abs(static_cast<double>(a[k]) - (b != nullptr ? static_cast<double>(b[k]) : 0.0)), p);
   return sum;
 }
 
@@ -67,14 +68,18 @@ void segment_norms(const Segment* segments, std::int64_t count, double p, double
     plan.emplace_back(segments[s], flat);
     first.push_back(first.back() + plan.back().count);
   }
-  std::vector<SegmentNorms> unit(static_cast<std::size_t>(first.back()));  // groups: of a part of a row its power sum
+  std::vector<SegmentNorms> unit(
+      static_cast<std::size_t>(first.back()));  // groups: of a part of a row its power sum
   parallel_for(first.back(), threads, [&](std::int64_t index, int) {
-    const auto s = static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), index) - first.begin() - 1);
+    const auto s =
+        static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), index) - first.begin() - 1);
     const SegmentUnits& u = plan[s];
     const Segment& in = segments[s];
     const std::int64_t at = index - first[s];
-    const std::int64_t row = at / u.units_a_row * u.rows_a_unit, k = at % u.units_a_row * SegmentUnits::values;
-    const std::int64_t n = std::min(SegmentUnits::values, u.length - k), end = std::min(row + u.rows_a_unit, u.rows);
+    const std::int64_t row = at / u.units_a_row * u.rows_a_unit,
+                       k = at % u.units_a_row * SegmentUnits::values;
+    const std::int64_t n = std::min(SegmentUnits::values, u.length - k),
+                       end = std::min(row + u.rows_a_unit, u.rows);
     SegmentNorms& sum = unit[static_cast<std::size_t>(index)];
     for (std::int64_t r = row; r < end; ++r) {
       const float* const a = in.a + r * u.length + k;
@@ -113,7 +118,8 @@ void segment_norms(const Segment* segments, std::int64_t count, double p, double
     n.squares = squares.value();
     n.absolute = absolute.value();
     n.groups = groups.value();
-    if (std::isinf(n.largest)) n.squares = n.absolute = n.groups = n.largest;  // compensation makes NaN of infinity
+    if (std::isinf(n.largest))
+      n.squares = n.absolute = n.groups = n.largest;  // compensation makes NaN of infinity
     if (broken) {
       const double nan = std::numeric_limits<double>::quiet_NaN();
       n = {nan, nan, nan, nan};

@@ -21,8 +21,8 @@ struct Variant {
   int mr, nr;
   void (*tile)(const float* a, const float* b, std::int64_t depth, bool fresh, float* out, std::int64_t below,
                std::int64_t columns);
-  double (*absolute_sum)(const float* a, const float* b, std::int64_t depth, std::int64_t columns, std::int64_t b_stride,
-                         const float* tiles, std::int64_t below);
+  double (*absolute_sum)(const float* a, const float* b, std::int64_t depth, std::int64_t columns,
+                         std::int64_t b_stride, const float* tiles, std::int64_t below);
   double (*smoothed_sum)(const float* values, const float* row_norm, const float* column_norm, float epsilon);
 };
 
@@ -92,13 +92,15 @@ struct Packed {
   }
 };
 
-void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t nr, int threads,
-          Packed& out) {
-  constexpr std::int64_t steps = 64;  // of a panel: what is written stays in the level-1 cache until it is whole
+void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t nr,
+          int threads, Packed& out) {
+  constexpr std::int64_t steps =
+      64;  // of a panel: what is written stays in the level-1 cache until it is whole
   out.resize(in.rows, nr, in.length);
   parallel_for(panels(in.rows, nr), threads, [&](std::int64_t p, int) {
     float* const panel = out.values.get() + p * nr * in.length;
-    const std::int64_t used = std::min(nr, panels(in.rows - p * nr, 16) * 16);  // registers behind them are never read
+    const std::int64_t used =
+        std::min(nr, panels(in.rows - p * nr, 16) * 16);  // registers behind them are never read
     for (std::int64_t k0 = 0; k0 < in.length; k0 += steps)
       for (std::int64_t r = 0; r < used; ++r) {
         const std::int64_t i = p * nr + r, end = std::min(k0 + steps, in.length);
@@ -184,13 +186,16 @@ std::int64_t rows_a_block(const Variant& v) {
 
 // Sum of the absolute products of rows [i0, i1) with the rows behind each of them. The last block of steps is folded as it is
 // formed; missing rows are zero.
-double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0, std::int64_t i1,
-                     std::vector<float>& tiles) {
-  const std::int64_t length = w.packed.length, columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
-  const std::int64_t tile_size = v.mr * v.nr, last = length > 256 ? (length - 1) / depth_block * depth_block : 0;
+double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::int64_t i0,
+                     std::int64_t i1, std::vector<float>& tiles) {
+  const std::int64_t length = w.packed.length,
+                     columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
+  const std::int64_t tile_size = v.mr * v.nr,
+                     last = length > 256 ? (length - 1) / depth_block * depth_block : 0;
   double sum = 0;
   for (std::int64_t j0 = i0 / v.nr * v.nr; j0 < rows; j0 += columns_a_block) {
-    const std::int64_t j1 = std::min(j0 + columns_a_block, panels(rows, v.nr) * v.nr), across = (j1 - j0) / v.nr;
+    const std::int64_t j1 = std::min(j0 + columns_a_block, panels(rows, v.nr) * v.nr),
+                       across = (j1 - j0) / v.nr;
     if (last > 0) tiles.resize(static_cast<std::size_t>(panels(i1 - i0, v.mr) * across * tile_size));
     const auto tile = [&](std::int64_t i, std::int64_t j) {
       return tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size;
@@ -234,8 +239,8 @@ CosineSum plain(const RowBatches& in, std::int64_t batch, Workspace& w, int thre
   std::vector<double> partial(static_cast<std::size_t>(blocks));
   std::vector<std::vector<float>> tiles(static_cast<std::size_t>(std::max(threads, 1)));
   parallel_for(blocks, threads, [&](std::int64_t k, int t) {
-    partial[static_cast<std::size_t>(k)] =
-        absolute_rows(v, w, in.rows, k * block, std::min((k + 1) * block, in.rows), tiles[static_cast<std::size_t>(t)]);
+    partial[static_cast<std::size_t>(k)] = absolute_rows(
+        v, w, in.rows, k * block, std::min((k + 1) * block, in.rows), tiles[static_cast<std::size_t>(t)]);
   });
   for (const double p : partial) result.sum += p;
   return result;

@@ -16,7 +16,8 @@ std::optional<double> output_margin(const Snapshot& snapshot, Probe& probe) {
     std::vector<double> margins(labels.size());
     const auto samples = static_cast<std::int64_t>(labels.size());
     kernels::LogitStatistics statistics;
-    kernels::logit_statistics(logits.data(), labels.data(), samples, probe.classes(), margins.data(), &statistics);
+    kernels::logit_statistics(logits.data(), labels.data(), samples, probe.classes(), margins.data(),
+                              &statistics);
     if (statistics.not_finite > 0) return std::nullopt;
     return kernels::kth_smallest(margins.data(), samples, std::max<std::int64_t>(1, samples / 10));
   });

@@ -19,8 +19,9 @@ void add_train(CLI::App& app, Context& context) {
   CLI::App* verb = app.add_subcommand("train", "Train the models of a spec that are not trained yet");
   verb->add_option("SPEC", arguments->spec, "spec file, or the name of a shipped one")->required();
   verb->add_option("--out", arguments->out, "folder of the zoo")->required();
-  verb->add_flag("--dry-run", arguments->dry_run,
-                 "write nothing; say how many models, groups of equal cost, hours, disk and memory there are to go");
+  verb->add_flag(
+      "--dry-run", arguments->dry_run,
+      "write nothing; say how many models, groups of equal cost, hours, disk and memory there are to go");
   arguments->zoo.add_to(*verb, true);
   verb->footer(
       "Examples:\n"

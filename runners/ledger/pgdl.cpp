@@ -40,15 +40,20 @@ double number_of(const ordered_json& object, const std::string& where, const std
 
 }  // namespace
 
-Table read_pgdl(const std::filesystem::path& model_configs, const std::vector<std::filesystem::path>& predictions) {
+Table read_pgdl(const std::filesystem::path& model_configs,
+                const std::vector<std::filesystem::path>& predictions) {
   if (predictions.empty())
-    throw InputError(model_configs.string() + ": needs at least one file of predictions, for example: gapbench rank " +
+    throw InputError(model_configs.string() +
+                     ": needs at least one file of predictions, for example: gapbench rank " +
                      model_configs.string() + " my_measure.predict");
   const ordered_json configs = read_object(model_configs);
-  const auto where_of = [&](const std::string& id) { return model_configs.string() + ": model '" + id + "'"; };
+  const auto where_of = [&](const std::string& id) {
+    return model_configs.string() + ": model '" + id + "'";
+  };
   std::vector<std::string> axes, columns = {"experiment_id", "model_id"};
   const std::string first = configs.begin().key();
-  for (const auto& item : member(configs.begin().value(), where_of(first), "hparams").items()) axes.push_back(item.key());
+  for (const auto& item : member(configs.begin().value(), where_of(first), "hparams").items())
+    axes.push_back(item.key());
   for (const std::string& axis : axes) columns.push_back("hp." + axis);
   for (const char* c : {"gen.train_acc", "gen.test_acc", "gen.gap"}) columns.emplace_back(c);
   std::vector<ordered_json> predicted;
@@ -62,8 +67,10 @@ Table read_pgdl(const std::filesystem::path& model_configs, const std::vector<st
     const ordered_json &hparams = member(config, where_of(id), "hparams"),
                        &metrics = member(config, where_of(id), "metrics");
     for (const std::string& axis : axes)
-      row.push_back(text_of(member(member(hparams, where_of(id), axis), where_of(id) + ", '" + axis + "'", "current_value")));
-    const double train = number_of(metrics, where_of(id), "train_acc"), test = number_of(metrics, where_of(id), "test_acc");
+      row.push_back(text_of(
+          member(member(hparams, where_of(id), axis), where_of(id) + ", '" + axis + "'", "current_value")));
+    const double train = number_of(metrics, where_of(id), "train_acc"),
+                 test = number_of(metrics, where_of(id), "test_acc");
     for (const double v : {train, test, train - test}) row.push_back(number_text(v));
     for (std::size_t k = 0; k < predicted.size(); ++k) {
       const std::string key = predicted[k].contains("model_" + id) ? "model_" + id : id;

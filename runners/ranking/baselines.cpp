@@ -29,7 +29,8 @@ int canonical_direction(std::string_view axis) {
   return 0;
 }
 
-std::vector<double> canonical_order(const Design& configurations, std::span<const std::uint32_t> configuration) {
+std::vector<double> canonical_order(const Design& configurations,
+                                    std::span<const std::uint32_t> configuration) {
   std::vector<double> of_configuration(configurations.items, 0.0), scores;
   for (const DesignAxis& a : configurations.axes)
     for (std::size_t c = 0; c < configurations.items; ++c)

@@ -23,11 +23,14 @@ namespace gapbench {
 /// +1, -1 or 0 for an axis by its name, for example -1 for "lr" and +1 for "batch_size".
 int canonical_direction(std::string_view axis);
 
-std::vector<double> canonical_order(const Design& configurations, std::span<const std::uint32_t> configuration);
-std::vector<double> hyperparameters_in_sample(const Design& configurations, std::span<const std::uint32_t> configuration,
+std::vector<double> canonical_order(const Design& configurations,
+                                    std::span<const std::uint32_t> configuration);
+std::vector<double> hyperparameters_in_sample(const Design& configurations,
+                                              std::span<const std::uint32_t> configuration,
                                               std::span<const double> gap);
 std::vector<double> hyperparameters_out_of_fold(const Design& configurations,
                                                 std::span<const std::uint32_t> configuration,
-                                                std::span<const double> gap, std::size_t folds, std::uint64_t seed);
+                                                std::span<const double> gap, std::size_t folds,
+                                                std::uint64_t seed);
 
 }  // namespace gapbench

@@ -77,9 +77,9 @@ std::optional<Friedman> friedman(const std::vector<std::vector<double>>& score, 
     f.chi2 = (static_cast<double>(k) - 1) * between / squares;
     f.p_value = chi2_tail(f.chi2, static_cast<double>(k) - 1);
   }
-  f.critical_difference = range_quantile(k, alpha) / std::numbers::sqrt2 *
-                          std::sqrt(static_cast<double>(k) * (static_cast<double>(k) + 1) /
-                                    (6 * static_cast<double>(ledgers)));
+  f.critical_difference =
+      range_quantile(k, alpha) / std::numbers::sqrt2 *
+      std::sqrt(static_cast<double>(k) * (static_cast<double>(k) + 1) / (6 * static_cast<double>(ledgers)));
   return f;
 }
 

@@ -25,10 +25,10 @@ enum class ConstantCell { zero, skip };
 
 struct AxisPsi {
   std::optional<double> psi;
-  std::size_t cells_used = 0;         ///< in the mean
-  std::uint64_t cells_possible = 0;   ///< of a full grid
-  std::size_t cells_constant = 0;     ///< with two levels, but a constant measure
-  std::size_t cells_tied_gap = 0;     ///< with at least one pair of equal gaps
+  std::size_t cells_used = 0;        ///< in the mean
+  std::uint64_t cells_possible = 0;  ///< of a full grid
+  std::size_t cells_constant = 0;    ///< with two levels, but a constant measure
+  std::size_t cells_tied_gap = 0;    ///< with at least one pair of equal gaps
 };
 
 struct Granulated {

@@ -15,10 +15,12 @@ std::vector<std::vector<std::size_t>> sets_of(std::size_t axes) {
 }
 
 // The largest sets: all pairs of axes where there are two.
-std::vector<Partition> partitions_of(const Design& design, const std::vector<std::vector<std::size_t>>& sets) {
+std::vector<Partition> partitions_of(const Design& design,
+                                     const std::vector<std::vector<std::size_t>>& sets) {
   std::vector<Partition> partitions;
   for (const auto& set : sets)
-    if (set.size() == std::min<std::size_t>(2, design.axes.size())) partitions.push_back(partition_by(design, set));
+    if (set.size() == std::min<std::size_t>(2, design.axes.size()))
+      partitions.push_back(partition_by(design, set));
   return partitions;
 }
 
@@ -53,15 +55,14 @@ std::vector<JiangK> jiang_k(const Conditioning& conditioning, const std::vector<
   for (std::size_t s = 0; s < conditioning.sets.size(); ++s) {
     const Conditioning::Source& source = conditioning.sources[s];
     CellCounts merged;
-    if (!source.into.empty())
-      merged = merge_cells(counts[source.partition], source.into, source.groups);
+    if (!source.into.empty()) merged = merge_cells(counts[source.partition], source.into, source.groups);
     const CellCounts& c = source.into.empty() ? counts[source.partition] : merged;
     cell_information(c, block, {}, information);
     double entropy = 0;
     std::vector<double> sum(block.measures.size(), 0.0);
     for (std::size_t cell = 0; cell < c.pairs.size(); ++cell) {
-      entropy += k_log_k(c.pairs[cell]) - k_log_k(c.gap_larger[cell]) -
-                 k_log_k(c.pairs[cell] - c.gap_larger[cell]);
+      entropy +=
+          k_log_k(c.pairs[cell]) - k_log_k(c.gap_larger[cell]) - k_log_k(c.pairs[cell] - c.gap_larger[cell]);
       for (std::size_t m = 0; m < sum.size(); ++m) sum[m] += information[cell * lane_count + m];
     }
     for (std::size_t m = 0; m < sum.size(); ++m) {

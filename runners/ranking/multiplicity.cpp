@@ -32,7 +32,9 @@ PermutationP permutation_p(const std::vector<std::optional<double>>& observed,
     const double deviation = std::sqrt(squares / (n - 1));
     // a constant null: every draw is as extreme as the value where that equals it
     const auto standardised = [&](double v) {
-      const double d = tail == Tail::smaller ? mean - v : tail == Tail::larger ? v - mean : std::abs(v - mean);
+      const double d = tail == Tail::smaller  ? mean - v
+                       : tail == Tail::larger ? v - mean
+                                              : std::abs(v - mean);
       return deviation > 0 ? d / deviation : d > 1e-12 ? std::numeric_limits<double>::max() : 0;
     };
     extreme[m] = standardised(*observed[m]);

@@ -29,8 +29,8 @@ std::vector<float> rank_lanes(const std::vector<std::span<const double>>& measur
     levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
     for (std::size_t i = 0; i < runs; ++i)
       if (!std::isnan(measures[m][i]))
-        lanes[i * L + m] = static_cast<float>(
-            std::lower_bound(levels.begin(), levels.end(), measures[m][i]) - levels.begin());
+        lanes[i * L + m] = static_cast<float>(std::lower_bound(levels.begin(), levels.end(), measures[m][i]) -
+                                              levels.begin());
   }
   return lanes;
 }
@@ -69,15 +69,16 @@ GAPBENCH_CLONES void sum_signs(const float* rank, const std::uint32_t* first, st
 }
 
 // out[r][lane] += own[r] * sum over d of weight[d][r] * table[d][lane], for 8 resamples r
-GAPBENCH_CLONES void add_products(const float* table, const float* weight, std::size_t count, const float* own,
-                                  double* out) {
+GAPBENCH_CLONES void add_products(const float* table, const float* weight, std::size_t count,
+                                  const float* own, double* out) {
   Floats sum[block] = {};
   for (std::size_t d = 0; d < count; ++d) {
     const Floats t = *reinterpret_cast<const Floats*>(table + d * L);
     for (std::size_t r = 0; r < block; ++r) sum[r] += weight[d * block + r] * t;
   }
   for (std::size_t r = 0; r < block; ++r)
-    for (std::size_t l = 0; l < L; ++l) out[r * L + l] += static_cast<double>(own[r]) * static_cast<double>(sum[r][l]);
+    for (std::size_t l = 0; l < L; ++l)
+      out[r * L + l] += static_cast<double>(own[r]) * static_cast<double>(sum[r][l]);
 }
 
 // Runs drawn w times each: how many, their pairs that are not tied in the values, and distinct values; missing
@@ -90,7 +91,8 @@ class DrawnRuns {
     std::vector<std::uint32_t> order;
     for (std::uint32_t i = 0; i < values.size(); ++i)
       if (!std::isnan(present[i])) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return values[a] < values[b]; });
+    std::sort(order.begin(), order.end(),
+              [&](std::uint32_t a, std::uint32_t b) { return values[a] < values[b]; });
     offset_.push_back(0);
     for (std::size_t start = 0; start < order.size();) {
       std::size_t end = start;
@@ -134,8 +136,8 @@ class DrawnRuns {
 
 }  // namespace
 
-std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double>>& measures, const Runs& runs,
-                                        const BootstrapDraws& draws) {
+std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double>>& measures,
+                                        const Runs& runs, const BootstrapDraws& draws) {
   const std::size_t configurations = runs.of.size(), resamples = draws.resamples();
   const std::size_t blocks = (resamples + block - 1) / block;
   const std::vector<float> rank = rank_lanes(measures, runs.gap.size());
@@ -152,7 +154,8 @@ std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double
     const auto& own = runs.of[c];
     for (std::size_t d = c + 1; d < configurations; ++d) {
       const auto& other = runs.of[d];
-      sum_concordance(rank.data(), own.data(), own.size(), other.data(), other.size(), runs.gap.data(), signs);
+      sum_concordance(rank.data(), own.data(), own.size(), other.data(), other.size(), runs.gap.data(),
+                      signs);
       for (std::size_t l = 0; l < L; ++l) row[d * L + l] = static_cast<float>(signs[l]);
     }
     double inside[L] = {};
@@ -162,7 +165,8 @@ std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double
     }
     for (std::size_t b = 0; b < blocks; ++b) {
       const float* const w = &weight[(b * configurations) * block];
-      add_products(&row[(c + 1) * L], w + (c + 1) * block, configurations - c - 1, w + c * block, &sums[b * block * L]);
+      add_products(&row[(c + 1) * L], w + (c + 1) * block, configurations - c - 1, w + c * block,
+                   &sums[b * block * L]);
       for (std::size_t r = 0; r < block; ++r) {
         const double squared = static_cast<double>(w[c * block + r]) * static_cast<double>(w[c * block + r]);
         for (std::size_t l = 0; l < L; ++l) sums[(b * block + r) * L + l] += squared * inside[l];
@@ -182,8 +186,8 @@ std::vector<ResampledTau> resampled_tau(const std::vector<std::span<const double
       const DrawnRuns::Count cx = x.count(draws.counts(r)), cy = y.count(draws.counts(r));
       const double s = sums[r * L + m], levels = std::min(cx.distinct, cy.distinct);
       const bool defined = levels > 1;
-      taus[m].tau_b.push_back(
-          defined ? std::clamp(s / std::sqrt(cx.untied) / std::sqrt(cy.untied), -1.0, 1.0) : undefined);
+      taus[m].tau_b.push_back(defined ? std::clamp(s / std::sqrt(cx.untied) / std::sqrt(cy.untied), -1.0, 1.0)
+                                      : undefined);
       taus[m].tau_c.push_back(
           defined ? std::clamp(2 * s * levels / (cx.runs * cx.runs * (levels - 1)), -1.0, 1.0) : undefined);
     }
@@ -202,7 +206,8 @@ MeanSigns::MeanSigns(const std::vector<std::span<const double>>& measures, const
   float* out = mean_.data();
   for (std::size_t c = 0; c < configurations_; ++c)
     for (std::size_t d = c + 1; d < configurations_; ++d, out += L) {
-      sum_signs(rank.data(), runs.of[c].data(), runs.of[c].size(), runs.of[d].data(), runs.of[d].size(), signs);
+      sum_signs(rank.data(), runs.of[c].data(), runs.of[c].size(), runs.of[d].data(), runs.of[d].size(),
+                signs);
       for (std::size_t l = 0; l < L; ++l)
         out[l] = static_cast<float>(signs[l]) / std::max(1.0f, present[c * L + l] * present[d * L + l]);
     }

@@ -33,8 +33,7 @@ std::vector<PgdlScore> pgdl_score(const Conditioning& conditioning, const std::v
     if (size != 2 && !(size == 1 && single_level_axis)) continue;
     const Conditioning::Source& source = conditioning.sources[s];
     CellCounts merged;
-    if (!source.into.empty())
-      merged = merge_cells(counts[source.partition], source.into, source.groups);
+    if (!source.into.empty()) merged = merge_cells(counts[source.partition], source.into, source.groups);
     const CellCounts& c = source.into.empty() ? counts[source.partition] : merged;
     const std::vector<std::int64_t> self = group_sizes(c);
     cell_information(c, block, self, information);

@@ -19,7 +19,8 @@
 namespace gapbench {
 
 struct PgdlScore {
-  std::vector<std::optional<double>> ratio;  ///< per set of the conditioning; nothing for sets that do not count
+  std::vector<std::optional<double>>
+      ratio;  ///< per set of the conditioning; nothing for sets that do not count
   std::optional<double> score;
   std::size_t set = 0;
 };

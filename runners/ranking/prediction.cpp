@@ -37,13 +37,15 @@ struct Normal {
 Vector row_of(const Features& f, std::size_t row) {
   Vector v(static_cast<Eigen::Index>(f.columns) + 1);
   v(0) = 1;
-  for (std::size_t c = 0; c < f.columns; ++c) v(static_cast<Eigen::Index>(c) + 1) = f.values[row * f.columns + c];
+  for (std::size_t c = 0; c < f.columns; ++c)
+    v(static_cast<Eigen::Index>(c) + 1) = f.values[row * f.columns + c];
   return v;
 }
 
 }  // namespace
 
-std::vector<std::uint32_t> configuration_folds(std::size_t configurations, std::size_t folds, std::uint64_t seed) {
+std::vector<std::uint32_t> configuration_folds(std::size_t configurations, std::size_t folds,
+                                               std::uint64_t seed) {
   folds = std::min(folds, configurations);
   std::vector<std::uint32_t> order(configurations), fold(configurations);
   std::iota(order.begin(), order.end(), 0u);
@@ -80,7 +82,8 @@ Features with_rank(const Features& features, std::span<const double> measure) {
   return f;
 }
 
-OutOfFold out_of_fold(const Features& features, std::span<const double> gap, std::span<const std::uint32_t> fold) {
+OutOfFold out_of_fold(const Features& features, std::span<const double> gap,
+                      std::span<const std::uint32_t> fold) {
   const std::size_t folds = fold.empty() ? 0 : *std::max_element(fold.begin(), fold.end()) + 1;
   std::vector<Normal> part(folds, Normal(features.columns));
   for (std::size_t i = 0; i < gap.size(); ++i) part[fold[i]].add(row_of(features, i), gap[i]);
@@ -113,7 +116,8 @@ std::vector<double> in_sample(const Features& features, std::span<const double> 
   return out;
 }
 
-PredictionScore score(const OutOfFold& fit, std::span<const double> gap, std::span<const std::uint32_t> times) {
+PredictionScore score(const OutOfFold& fit, std::span<const double> gap,
+                      std::span<const std::uint32_t> times) {
   double error = 0, total = 0, absolute = 0, rows = 0;
   for (std::size_t i = 0; i < gap.size(); ++i) {
     const double t = times.empty() ? 1 : times[i], d = gap[i] - fit.prediction[i], m = gap[i] - fit.mean[i];

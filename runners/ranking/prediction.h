@@ -24,7 +24,8 @@
 namespace gapbench {
 
 /// Fold of each configuration: min(folds, configurations) folds of sizes that differ by at most one, shuffled.
-std::vector<std::uint32_t> configuration_folds(std::size_t configurations, std::size_t folds, std::uint64_t seed);
+std::vector<std::uint32_t> configuration_folds(std::size_t configurations, std::size_t folds,
+                                               std::uint64_t seed);
 
 /// Columns of a fit, row after row.
 struct Features {
@@ -39,7 +40,8 @@ Features with_rank(const Features& features, std::span<const double> measure);
 struct OutOfFold {
   std::vector<double> prediction, mean;  ///< of each row: of the fit, and of the training mean alone
 };
-OutOfFold out_of_fold(const Features& features, std::span<const double> gap, std::span<const std::uint32_t> fold);
+OutOfFold out_of_fold(const Features& features, std::span<const double> gap,
+                      std::span<const std::uint32_t> fold);
 /// The fit to all rows, on the same rows.
 std::vector<double> in_sample(const Features& features, std::span<const double> gap);
 
@@ -48,6 +50,7 @@ struct PredictionScore {
   double mae = 0;
 };
 /// Rows count `times` each; empty: once.
-PredictionScore score(const OutOfFold& fit, std::span<const double> gap, std::span<const std::uint32_t> times = {});
+PredictionScore score(const OutOfFold& fit, std::span<const double> gap,
+                      std::span<const std::uint32_t> times = {});
 
 }  // namespace gapbench

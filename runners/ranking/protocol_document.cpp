@@ -23,7 +23,7 @@ ordered_json statistic_json(const Statistic& s) {
                 {"resamples", s.interval->resamples},
                 {"undefined_resamples", s.interval->undefined}};
   if (s.null)
-    null = {{"low", s.null->low}, {"high", s.null->high},         {"draws", s.null->draws},
+    null = {{"low", s.null->low}, {"high", s.null->high},       {"draws", s.null->draws},
             {"p", s.null->p},     {"p_family", s.null->family}, {"q", or_null(s.null->q)}};
   return {{"value", or_null(s.value)},
           {"reason", text_or_null(s.value ? "" : s.reason)},
@@ -67,7 +67,8 @@ ordered_json statistics_json() {
 
 ordered_json protocol_json(const ProtocolResult& result, const ProtocolOptions& options,
                            const ProtocolNames& names) {
-  ordered_json sets = ordered_json::array(), environments = ordered_json::array(), differences = ordered_json::array();
+  ordered_json sets = ordered_json::array(), environments = ordered_json::array(),
+               differences = ordered_json::array();
   for (const auto& set : result.conditioning_sets) {
     ordered_json axes = ordered_json::array();
     for (const std::size_t a : set) axes.push_back(names.axes[a]);

@@ -23,6 +23,7 @@ nlohmann::ordered_json statistics_json();
 nlohmann::ordered_json protocol_json(const ProtocolResult& result, const ProtocolOptions& options,
                                      const ProtocolNames& names);
 /// What holds for one measure: keys "statistics", "axes", "information", "sign_error", added to its result.
-void add_measure_json(const MeasureResult& measure, const ProtocolNames& names, nlohmann::ordered_json& result);
+void add_measure_json(const MeasureResult& measure, const ProtocolNames& names,
+                      nlohmann::ordered_json& result);
 
 }  // namespace gapbench

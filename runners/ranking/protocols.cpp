@@ -45,7 +45,7 @@ std::vector<std::uint32_t> permutation(const ProtocolOptions& o, std::size_t n, 
 
 // Items that several measures have values on, and those measures.
 struct ItemGroup {
-  std::vector<std::uint32_t> items;   // of all items
+  std::vector<std::uint32_t> items;  // of all items
   Design design;
   Values gap;
   std::vector<std::size_t> measures;  // of the input
@@ -170,7 +170,7 @@ class Evaluation {
   void resample_correlations() {
     struct Rows {
       std::vector<std::uint32_t> by_x, by_gap;  // the rows of a measure, sorted
-      Values n, x, y, xx, yy, xy;               // sums over the rows of each configuration, centred and scaled
+      Values n, x, y, xx, yy, xy;  // sums over the rows of each configuration, centred and scaled
     };
     std::vector<Rows> all(in_.measures.size());
     parallel_for(all.size(), o_.threads, [&](std::size_t m) {
@@ -178,7 +178,8 @@ class Evaluation {
       Rows& rows = all[m];
       rows.by_x = rows.by_gap = present_[m];
       std::sort(rows.by_x.begin(), rows.by_x.end(), [&](auto a, auto b) { return x[a] < x[b]; });
-      std::sort(rows.by_gap.begin(), rows.by_gap.end(), [&](auto a, auto b) { return in_.gap[a] < in_.gap[b]; });
+      std::sort(rows.by_gap.begin(), rows.by_gap.end(),
+                [&](auto a, auto b) { return in_.gap[a] < in_.gap[b]; });
       const auto scaled = [&](const Values& values) {
         Values v = chosen(values, present_[m]);
         double mean = 0, largest = 0;
@@ -188,7 +189,8 @@ class Evaluation {
         return v;
       };
       const Values sx = scaled(x), sy = scaled(in_.gap);
-      for (Values* v : {&rows.n, &rows.x, &rows.y, &rows.xx, &rows.yy, &rows.xy}) v->assign(runs_.of.size(), 0.0);
+      for (Values* v : {&rows.n, &rows.x, &rows.y, &rows.xx, &rows.yy, &rows.xy})
+        v->assign(runs_.of.size(), 0.0);
       for (std::size_t i = 0; i < sx.size(); ++i) {
         const std::uint32_t c = in_.configuration[present_[m][i]];
         rows.n[c] += 1;
@@ -224,9 +226,10 @@ class Evaluation {
           xy += t * rows.xy[c];
         }
         const double vx = xx - x * x / total, vy = yy - y * y / total;
-        boot(Stat::pearson, m)[r] = total > 0 && vx > 1e-12 * xx && vy > 1e-12 * yy
-                                        ? std::clamp((xy - x * y / total) / std::sqrt(vx) / std::sqrt(vy), -1.0, 1.0)
-                                        : missing;
+        boot(Stat::pearson, m)[r] =
+            total > 0 && vx > 1e-12 * xx && vy > 1e-12 * yy
+                ? std::clamp((xy - x * y / total) / std::sqrt(vx) / std::sqrt(vy), -1.0, 1.0)
+                : missing;
       }
     });
   }
@@ -250,22 +253,24 @@ class Evaluation {
   // weighted[i] = w times the centred rank of the gap; returns sum w rank^2.
   double gap_ranks(const std::vector<std::uint32_t>& order, const Values& w, Values& weighted) const {
     double squares = 0;
-    visit_ranks(order, w, [&](auto a, auto b) { return in_.gap[a] == in_.gap[b]; },
-                [&](std::size_t first, std::size_t end, double group, double rank) {
-                  squares += group * rank * rank;
-                  for (std::size_t i = first; i < end; ++i) weighted[order[i]] = w[order[i]] * rank;
-                });
+    visit_ranks(
+        order, w, [&](auto a, auto b) { return in_.gap[a] == in_.gap[b]; },
+        [&](std::size_t first, std::size_t end, double group, double rank) {
+          squares += group * rank * rank;
+          for (std::size_t i = first; i < end; ++i) weighted[order[i]] = w[order[i]] * rank;
+        });
     return squares;
   }
 
   static double drawn_spearman(const std::vector<std::uint32_t>& order, const Values& x, const Values& w,
                                const Values& weighted_rank, double gap_squares) {
     double squares = 0, products = 0;
-    visit_ranks(order, w, [&](auto a, auto b) { return x[a] == x[b]; },
-                [&](std::size_t first, std::size_t end, double group, double rank) {
-                  squares += group * rank * rank;
-                  for (std::size_t i = first; i < end; ++i) products += rank * weighted_rank[order[i]];
-                });
+    visit_ranks(
+        order, w, [&](auto a, auto b) { return x[a] == x[b]; },
+        [&](std::size_t first, std::size_t end, double group, double rank) {
+          squares += group * rank * rank;
+          for (std::size_t i = first; i < end; ++i) products += rank * weighted_rank[order[i]];
+        });
     if (squares <= 0 || gap_squares <= 0) return missing;
     return std::clamp(products / std::sqrt(squares) / std::sqrt(gap_squares), -1.0, 1.0);
   }
@@ -311,8 +316,9 @@ class Evaluation {
           double sum = 0;
           if (averaged_)
             for (const std::uint32_t run : runs_.of[i]) sum += in_.gap[run];
-          g.gap.push_back(averaged_ ? mean_of(runs_.of[i], in_.gap, sum, static_cast<double>(runs_.of[i].size()))
-                                    : in_.gap[i]);
+          g.gap.push_back(averaged_
+                              ? mean_of(runs_.of[i], in_.gap, sum, static_cast<double>(runs_.of[i].size()))
+                              : in_.gap[i]);
         }
       }
       g.measures.push_back(m);
@@ -320,16 +326,16 @@ class Evaluation {
     }
     std::vector<ItemGroup> groups;
     for (const auto& key : keys) groups.push_back(std::move(by_items.at(key)));
-    std::stable_sort(groups.begin(), groups.end(), [](const ItemGroup& a, const ItemGroup& b) {
-      return a.items.size() > b.items.size();
-    });
+    std::stable_sort(groups.begin(), groups.end(),
+                     [](const ItemGroup& a, const ItemGroup& b) { return a.items.size() > b.items.size(); });
     if (!groups.empty()) out_.why_not_full_grid = groups.front().design.why_not_full_grid();
     out_.conditioning_sets = Conditioning(in_.design).sets;
     return groups;
   }
 
   // The mean; exactly the common value where all are equal, so that rounding makes no order.
-  static double mean_of(const std::vector<std::uint32_t>& rows, const Values& values, double sum, double count) {
+  static double mean_of(const std::vector<std::uint32_t>& rows, const Values& values, double sum,
+                        double count) {
     double first = missing;
     bool same = true;
     for (const std::uint32_t i : rows) {
@@ -341,12 +347,19 @@ class Evaluation {
   }
 
   void over_items(const ItemGroup& g) {
-    static constexpr std::array over_items_stats = {
-        Stat::tau_b_configurations, Stat::weighted_tau, Stat::psi, Stat::jiang_k,  Stat::pgdl,
-        Stat::regret,               Stat::normalised_regret, Stat::hit, Stat::precision};
+    static constexpr std::array over_items_stats = {Stat::tau_b_configurations,
+                                                    Stat::weighted_tau,
+                                                    Stat::psi,
+                                                    Stat::jiang_k,
+                                                    Stat::pgdl,
+                                                    Stat::regret,
+                                                    Stat::normalised_regret,
+                                                    Stat::hit,
+                                                    Stat::precision};
     if (g.items.size() < 3) {
       for (const std::size_t m : g.measures)
-        for (const Stat s : over_items_stats) set(m, s, std::nullopt, "fewer than 3 configurations have a value");
+        for (const Stat s : over_items_stats)
+          set(m, s, std::nullopt, "fewer than 3 configurations have a value");
       return;
     }
     std::string no_resampling;
@@ -428,7 +441,8 @@ class Evaluation {
         if (o_.constant == ConstantCell::skip) {
           const Granulated psi = granulated(axes, x, g.gap, o_.constant);
           null(Stat::psi, m)[r] = psi.psi.value_or(missing);
-          for (std::size_t a = 0; a < axes.size(); ++a) psi_null_[a][m][r] = psi.axes[a].psi.value_or(missing);
+          for (std::size_t a = 0; a < axes.size(); ++a)
+            psi_null_[a][m][r] = psi.axes[a].psi.value_or(missing);
           continue;
         }
         double total = 0, with_cells = 0;
@@ -574,7 +588,8 @@ class Evaluation {
     const std::size_t levels = std::min(dense_ranks(g.x[k]).distinct, dense_ranks(g.gap).distinct);
     const auto c = tau_c(tau, levels, levels);
     if (!c) return;
-    const auto n = static_cast<double>(g.items.size()), pairs = n * (n - 1) / 2, l = static_cast<double>(levels);
+    const auto n = static_cast<double>(g.items.size()), pairs = n * (n - 1) / 2,
+               l = static_cast<double>(levels);
     const double factor = std::sqrt(pairs - static_cast<double>(tau.ties_x)) *
                           std::sqrt(pairs - static_cast<double>(tau.ties_y)) * 2 * l / (n * n * (l - 1));
     compared_[static_cast<std::size_t>(Stat::tau_c)][m] = c;
@@ -589,7 +604,8 @@ class Evaluation {
     for (const double v : g.gap) small_gap.push_back(-v);
     std::vector<std::vector<std::uint32_t>> orders;
     static constexpr std::array stats = {Stat::regret, Stat::normalised_regret, Stat::hit, Stat::precision};
-    const auto put = [&](std::vector<std::vector<Values>>& draws, std::size_t m, std::size_t r, const Selection& s) {
+    const auto put = [&](std::vector<std::vector<Values>>& draws, std::size_t m, std::size_t r,
+                         const Selection& s) {
       draws[static_cast<std::size_t>(Stat::regret)][m][r] = s.regret;
       draws[static_cast<std::size_t>(Stat::normalised_regret)][m][r] = s.normalised_regret.value_or(missing);
       draws[static_cast<std::size_t>(Stat::hit)][m][r] = s.hit;
@@ -720,8 +736,9 @@ class Evaluation {
     std::vector<std::uint32_t> family_of;
     for (const Environment& e : environments.all()) {
       const auto& level = in_.design.axes[e.axis].level;
-      family_of.push_back(index.try_emplace({e.axis, level[e.a], level[e.b]},
-                                            static_cast<std::uint32_t>(index.size())).first->second);
+      family_of.push_back(
+          index.try_emplace({e.axis, level[e.a], level[e.b]}, static_cast<std::uint32_t>(index.size()))
+              .first->second);
     }
     std::string reason;
     if (environments.all().empty())
@@ -761,8 +778,8 @@ class Evaluation {
     if (in_.design.items > max_resampled_configurations) {
       for (std::size_t m = 0; m < in_.measures.size(); ++m)
         for (const Stat s : {Stat::sign_error_mean, Stat::sign_error_q90, Stat::sign_error_max})
-          stat(m, s).null_reason = "not permuted above " + std::to_string(max_resampled_configurations) +
-                                   " configurations";
+          stat(m, s).null_reason =
+              "not permuted above " + std::to_string(max_resampled_configurations) + " configurations";
       return;
     }
     permute_losses(environments);
@@ -902,7 +919,8 @@ class Evaluation {
       for (const Stat s : stats) {
         stat(m, s).interval_reason = "the bootstrap is not consistent for a maximum";
         stat(m, s).null_reason =
-            "not permuted: every draw is a minimax problem of its own; a measure without information gives the baseline";
+            "not permuted: every draw is a minimax problem of its own; a measure without information gives "
+            "the baseline";
       }
       const auto& rows = present_[m];
       if (rows.size() < 3) {
@@ -940,7 +958,8 @@ class Evaluation {
     struct Errors {  // of each configuration: sums over its rows
       Values fit, mean, absolute, rows;
     };
-    const auto errors_of = [&](const OutOfFold& f, const Values& y, const std::vector<std::uint32_t>& configuration) {
+    const auto errors_of = [&](const OutOfFold& f, const Values& y,
+                               const std::vector<std::uint32_t>& configuration) {
       Errors e;
       for (Values* v : {&e.fit, &e.mean, &e.absolute, &e.rows}) v->assign(in_.design.items, 0.0);
       for (std::size_t i = 0; i < y.size(); ++i) {
@@ -1023,11 +1042,13 @@ class Evaluation {
     for (const auto& own : rows)
       if (own.size() != rows.front().size()) {
         for (const Stat s : {Stat::r2_measure, Stat::mae_measure})
-          stat(m, s).null_reason = "the configurations have different numbers of seeds: they do not change places";
+          stat(m, s).null_reason =
+              "the configurations have different numbers of seeds: they do not change places";
         return;
       }
     if (std::all_of(x.begin(), x.end(), [](double v) { return v == 0; })) {
-      for (const Stat s : {Stat::r2_measure, Stat::mae_measure}) stat(m, s).null_reason = "the measure is constant";
+      for (const Stat s : {Stat::r2_measure, Stat::mae_measure})
+        stat(m, s).null_reason = "the measure is constant";
       return;
     }
     const std::size_t folds = *std::max_element(fold.begin(), fold.end()) + 1, seeds = rows.front().size();
@@ -1128,7 +1149,8 @@ class Evaluation {
       Difference& d = out_.differences[k];
       const double z = std::abs(d.value) / d.standard_error;
       const auto share = [&](const Values& v) {
-        return (1.0 + static_cast<double>(std::count_if(v.begin(), v.end(), [&](double t) { return t >= z; }))) /
+        return (1.0 +
+                static_cast<double>(std::count_if(v.begin(), v.end(), [&](double t) { return t >= z; }))) /
                (1.0 + static_cast<double>(draws));
       };
       d.p = share(standardised[k]);
@@ -1153,8 +1175,9 @@ class Evaluation {
 
   // Intervals and nulls of one statistic, whose results `of` finds, over all measures.
   template <class Of>
-  void summarise_draws(const std::vector<Values>& boot, const std::vector<Values>& null, const StatisticInfo& info,
-                       const std::vector<std::optional<double>>& observed, const Of& of) {
+  void summarise_draws(const std::vector<Values>& boot, const std::vector<Values>& null,
+                       const StatisticInfo& info, const std::vector<std::optional<double>>& observed,
+                       const Of& of) {
     const std::size_t count = in_.measures.size();
     std::vector<std::optional<double>> family(count), alone = observed, p(count);
     for (std::size_t m = 0; m < count; ++m)
@@ -1172,13 +1195,15 @@ class Evaluation {
         continue;
       }
       s.interval = interval(boot[m]);
-      if (s.interval) s.interval_reason.clear();
-      else if (s.interval_reason.empty()) s.interval_reason = "no resamples were asked for, or none defines it";
+      if (s.interval)
+        s.interval_reason.clear();
+      else if (s.interval_reason.empty())
+        s.interval_reason = "no resamples were asked for, or none defines it";
       const auto band = interval(null[m]);
       if (band && all.p[m]) {
         s.null_reason.clear();
-        s.null = NullBand{band->low, band->high, band->resamples, *all.p[m],
-                          shared.family[m].value_or(*all.p[m]), q[m]};
+        s.null = NullBand{
+            band->low, band->high, band->resamples, *all.p[m], shared.family[m].value_or(*all.p[m]), q[m]};
       } else if (s.null_reason.empty()) {
         s.null_reason = "no permutations were asked for, or none defines it";
       }
@@ -1202,8 +1227,8 @@ class Evaluation {
     for (std::size_t a = 0; a < in_.design.axes.size(); ++a) {
       std::vector<std::optional<double>> observed(count);
       for (std::size_t m = 0; m < count; ++m) observed[m] = out_.measures[m].axes[a].psi.value;
-      summarise_draws(psi_boot_[a], psi_null_[a], statistic_catalogue()[static_cast<std::size_t>(Stat::psi)], observed,
-                      [&](std::size_t m) -> Statistic& { return out_.measures[m].axes[a].psi; });
+      summarise_draws(psi_boot_[a], psi_null_[a], statistic_catalogue()[static_cast<std::size_t>(Stat::psi)],
+                      observed, [&](std::size_t m) -> Statistic& { return out_.measures[m].axes[a].psi; });
     }
   }
 

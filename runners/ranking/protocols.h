@@ -36,7 +36,7 @@ struct ProtocolOptions {
   double level = 0.95;
   std::uint64_t random_seed = 0;
   int threads = 0;
-  double top = 0.2;          ///< q of selection
+  double top = 0.2;  ///< q of selection
   std::size_t folds = 10;
   bool single_level_axis = false;  ///< the PGDL file had one: single axes condition too
 };
@@ -80,7 +80,7 @@ struct MeasureResult {
   std::vector<AxisResult> axes;
   std::vector<std::optional<double>> k_ratio, pgdl_ratio;  ///< per conditioning set
   std::optional<std::size_t> k_set, pgdl_set;
-  std::vector<double> sign_error_cdf;                      ///< empty: no environment counts
+  std::vector<double> sign_error_cdf;  ///< empty: no environment counts
   std::vector<FamilyLoss> families;
   double rmse_slope = 0;  ///< of the robust RMSE over axes; 0: no better than a constant
   std::size_t items = 0;  ///< that have a value

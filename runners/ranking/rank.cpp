@@ -161,7 +161,8 @@ Population select_rows(const Table& table, const RankOptions& options, const std
       ++p.low_train_accuracy;
     } else if (!has_gaps) {
       ++p.missing_gap;
-    } else if (options.complete_cases && std::any_of(measures.begin(), measures.end(), [&](const std::string& c) {
+    } else if (options.complete_cases &&
+               std::any_of(measures.begin(), measures.end(), [&](const std::string& c) {
                  const auto v = table.number(r, table.at(c));
                  return !v || !std::isfinite(*v);
                })) {
@@ -258,7 +259,8 @@ void drop_derived(Axes& axes) {
   };
   const auto drop = [&](std::size_t a, std::size_t because) {
     axes.derived.push_back(axes.columns[a] + " follows from " + axes.columns[because] +
-                           " in every configuration: the two are ranked as one axis, " + axes.names[because] + ".");
+                           " in every configuration: the two are ranked as one axis, " + axes.names[because] +
+                           ".");
     const auto at = static_cast<std::ptrdiff_t>(a);
     axes.columns.erase(axes.columns.begin() + at);
     axes.names.erase(axes.names.begin() + at);
@@ -287,7 +289,8 @@ Axes read_axes(const Table& table, const RankOptions& options, const Population&
       std::vector<ordered_json> of_row, levels;
       for (const std::size_t r : p.rows) {
         of_row.push_back(level_of(table, r, table.at(column)));
-        if (std::find(levels.begin(), levels.end(), of_row.back()) == levels.end()) levels.push_back(of_row.back());
+        if (std::find(levels.begin(), levels.end(), of_row.back()) == levels.end())
+          levels.push_back(of_row.back());
       }
       std::sort(levels.begin(), levels.end(), level_less);
       if (levels.size() < 2) {
@@ -296,18 +299,20 @@ Axes read_axes(const Table& table, const RankOptions& options, const Population&
       }
       std::vector<std::optional<std::size_t>> first(axes.design.items);  // ranked row of each configuration
       DesignAxis axis{strip(column, "hp."), static_cast<std::uint32_t>(levels.size()),
-                std::vector<std::uint32_t>(axes.design.items)};
+                      std::vector<std::uint32_t>(axes.design.items)};
       for (std::size_t i = 0; i < p.rows.size(); ++i) {
         const std::uint32_t c = p.configuration[i];
         if (!first[c]) first[c] = i;
         if (of_row[*first[c]] != of_row[i])
-          throw InputError(table.source() + ": configuration '" + p.configuration_names[c] +
-                           "' has two values of the axis '" + column + "': " + of_row[*first[c]].dump() + " in row " +
-                           std::to_string(p.rows[*first[c]] + 1) + ", " + of_row[i].dump() + " in row " +
-                           std::to_string(p.rows[i] + 1) +
-                           "; leave that column out of --axes, or name the column that tells configurations apart "
-                           "with --config");
-        axis.level[c] = static_cast<std::uint32_t>(std::find(levels.begin(), levels.end(), of_row[i]) - levels.begin());
+          throw InputError(
+              table.source() + ": configuration '" + p.configuration_names[c] +
+              "' has two values of the axis '" + column + "': " + of_row[*first[c]].dump() + " in row " +
+              std::to_string(p.rows[*first[c]] + 1) + ", " + of_row[i].dump() + " in row " +
+              std::to_string(p.rows[i] + 1) +
+              "; leave that column out of --axes, or name the column that tells configurations apart "
+              "with --config");
+        axis.level[c] =
+            static_cast<std::uint32_t>(std::find(levels.begin(), levels.end(), of_row[i]) - levels.begin());
       }
       axes.columns.push_back(column);
       axes.names.push_back(axis.name);
@@ -362,12 +367,14 @@ std::vector<Candidate> make_baselines(const std::vector<Gap>& gaps, const Design
     baselines.push_back(std::move(oracle));
   }
   if (design.axes.empty()) return baselines;
-  baselines.push_back({"baseline-canonical-order", "", "baseline", 0, 0, {canonical_order(design, configuration)}});
+  baselines.push_back(
+      {"baseline-canonical-order", "", "baseline", 0, 0, {canonical_order(design, configuration)}});
   Candidate inside{"baseline-hyperparameters-in-sample", "", "baseline", 0, 0, {}},
       outside{"baseline-hyperparameters", "", "baseline", 0, 0, {}};
   for (const Gap& gap : gaps) {
     inside.values.push_back(hyperparameters_in_sample(design, configuration, gap.values));
-    outside.values.push_back(hyperparameters_out_of_fold(design, configuration, gap.values, baseline_folds, seed));
+    outside.values.push_back(
+        hyperparameters_out_of_fold(design, configuration, gap.values, baseline_folds, seed));
   }
   baselines.push_back(std::move(outside));
   baselines.push_back(std::move(inside));
@@ -383,7 +390,8 @@ MeasureDescription describe(const Candidate& c, const RankOptions& options) {
     return {"Noisy oracle", "baselines", "+", "gap + N(0, " + c.id.substr(16) + "^2), in the unit of the gap",
             "Jiang et al. 2019; it sees the test data"};
   if (c.id == "baseline-canonical-order")
-    return {"Canonical order", "baselines", "+", "sum over axes of +-level, by what is commonly held of the axis",
+    return {"Canonical order", "baselines", "+",
+            "sum over axes of +-level, by what is commonly held of the axis",
             "Jiang et al. 2019; it sees the hyper-parameters alone"};
   if (c.id == "baseline-hyperparameters")
     return {"Hyper-parameters alone, out of fold", "baselines", "+",
@@ -424,7 +432,8 @@ std::optional<RandomScores> random_scores(const Gap& gap, const RankOptions& opt
 }
 
 // tau-b within each level of each axis: pooling groups can hide or reverse what holds in all of them.
-ordered_json groups_json(const Candidate& c, std::size_t g, const Gap& gap, const Population& p, const Axes& axes) {
+ordered_json groups_json(const Candidate& c, std::size_t g, const Gap& gap, const Population& p,
+                         const Axes& axes) {
   ordered_json list = ordered_json::array();
   const std::vector<double>& values = c.for_gap(g);
   for (std::size_t a = 0; a < axes.names.size(); ++a)
@@ -444,9 +453,9 @@ ordered_json groups_json(const Candidate& c, std::size_t g, const Gap& gap, cons
   return list;
 }
 
-ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const Population& p, const Axes& axes,
-                      const MeasureResult& protocols, const ProtocolNames& names, const RankOptions& options,
-                      const std::string& sign) {
+ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const Population& p,
+                      const Axes& axes, const MeasureResult& protocols, const ProtocolNames& names,
+                      const RankOptions& options, const std::string& sign) {
   std::vector<double> x, y;
   const std::vector<double>& values = c.for_gap(g);
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -510,10 +519,12 @@ ordered_json noise_ceiling(const Table& table, const RankOptions& options, const
     ceiling["reason"] = "needs the gap on two halves of the test set: name their columns with --halves";
     return ceiling;
   }
-  if (options.halves.size() != 2) throw InputError("--halves takes two columns, the gap on either half of the test set");
+  if (options.halves.size() != 2)
+    throw InputError("--halves takes two columns, the gap on either half of the test set");
   std::vector<double> a, b;
   for (const std::size_t r : p.rows) {
-    const auto x = table.number(r, table.at(options.halves[0])), y = table.number(r, table.at(options.halves[1]));
+    const auto x = table.number(r, table.at(options.halves[0])),
+               y = table.number(r, table.at(options.halves[1]));
     if (!x || !y || !std::isfinite(*x) || !std::isfinite(*y)) continue;
     a.push_back(*x);
     b.push_back(*y);
@@ -586,8 +597,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     protocols.back()["noise_ceiling"] = noise_ceiling(table, options, p);
     protocols.back()["noise_ceiling"]["text"] = noise_ceiling_text(protocols.back()["noise_ceiling"]);
     parallel_for(candidates.size(), options.threads, [&](std::size_t c) {
-      results[c * gaps.size() + g] = rank_one(candidates[c], g, gaps[g], p, axes, result.measures[c], names, options,
-                                              descriptions[c].sign);
+      results[c * gaps.size() + g] = rank_one(candidates[c], g, gaps[g], p, axes, result.measures[c], names,
+                                              options, descriptions[c].sign);
     });
   }
 
@@ -616,7 +627,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
 
   document["axes"] = ordered_json::array();
   for (std::size_t a = 0; a < axes.names.size(); ++a)
-    document["axes"].push_back({{"name", axes.names[a]}, {"column", axes.columns[a]}, {"levels", axes.levels[a]}});
+    document["axes"].push_back(
+        {{"name", axes.names[a]}, {"column", axes.columns[a]}, {"levels", axes.levels[a]}});
 
   document["gaps"] = ordered_json::array();
   for (const Gap& gap : gaps) {
@@ -661,7 +673,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
   }
 
   document["population"]["text"] = population_text(document);
-  for (std::size_t g = 0; g < gaps.size(); ++g) document["protocols"][g]["evidence"] = evidence_json(document, g);
+  for (std::size_t g = 0; g < gaps.size(); ++g)
+    document["protocols"][g]["evidence"] = evidence_json(document, g);
 
   std::optional<std::size_t> seed_column = table.find("repeat_id"), model_column = table.find("model_id");
   if (!options.seed.empty()) seed_column = table.at(options.seed);
@@ -716,8 +729,8 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     for (const ordered_json& protocol : document["protocols"]) {
       const ordered_json& e = protocol["environments"];
       if (e["kept"] == 0 && e["total"] != 0)
-        notes.push_back("Sign error, " + protocol["gap"].get<std::string>() + ": none of " + e["total"].dump() +
-                        " environments has the effective sample size that is asked for.");
+        notes.push_back("Sign error, " + protocol["gap"].get<std::string>() + ": none of " +
+                        e["total"].dump() + " environments has the effective sample size that is asked for.");
     }
   document["notes"] = std::move(notes);
   return document;
@@ -783,8 +796,9 @@ ordered_json compare_rankings(const std::vector<ordered_json>& rankings) {
       list.push_back(std::move(test));
     }
   if (list.empty())
-    throw InputError("the ledgers have fewer than two measures in common that can be compared; give ledgers with the "
-                     "same measures and gap");
+    throw InputError(
+        "the ledgers have fewer than two measures in common that can be compared; give ledgers with the "
+        "same measures and gap");
   return {{"ledgers", titles}, {"alpha", alpha}, {"tests", list}};
 }
 

@@ -32,10 +32,10 @@ struct RankOptions {
   std::vector<std::string> halves;   ///< two columns: the gap measured on either half of the test set
   ConstantCell constant = ConstantCell::zero;
   SeedsAs seeds_as = SeedsAs::averaged;
-  std::optional<double> min_ess;     ///< of environments; empty: 12 % of the most run pairs
-  double test_points = 10000;        ///< behind each gap, for the weights of the sign error
+  std::optional<double> min_ess;  ///< of environments; empty: 12 % of the most run pairs
+  double test_points = 10000;     ///< behind each gap, for the weights of the sign error
   std::int64_t permutations = 1000;
-  bool single_level_axes = false;    ///< the PGDL score conditions on axes of a single level too
+  bool single_level_axes = false;  ///< the PGDL score conditions on axes of a single level too
   std::int64_t resamples = 1000;
   double level = 0.95;
   std::uint64_t random_seed = 0;  ///< of the bootstrap and the baselines

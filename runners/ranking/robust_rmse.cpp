@@ -38,7 +38,8 @@ double best_b(const std::vector<Moments>& active, double w) {
   for (std::size_t i = 0; i < active.size(); ++i) {
     attempt(m(active[i]));
     for (std::size_t j = 0; j < i; ++j)
-      if (const double d = m(active[i]) - m(active[j]); d != 0) attempt((r(active[i]) - r(active[j])) / (2 * d));
+      if (const double d = m(active[i]) - m(active[j]); d != 0)
+        attempt((r(active[i]) - r(active[j])) / (2 * d));
   }
   return b;
 }
@@ -128,7 +129,8 @@ Groups axis_environments(const Design& configurations, const Groups& runs_of, st
   Groups groups;
   for (const auto& cell : configurations.cells(axis)) {
     groups.emplace_back();
-    for (const std::uint32_t c : cell) groups.back().insert(groups.back().end(), runs_of[c].begin(), runs_of[c].end());
+    for (const std::uint32_t c : cell)
+      groups.back().insert(groups.back().end(), runs_of[c].begin(), runs_of[c].end());
   }
   return groups;
 }

@@ -38,8 +38,8 @@ class SelectionProblem {
   BestGaps best(std::span<const std::uint32_t> times) const;
   /// Configurations by measure, smallest first.
   static std::vector<std::uint32_t> order(std::span<const double> measure, bool larger_is_better);
-  Selection select(std::span<const double> measure, std::span<const std::uint32_t> order, const BestGaps& best,
-                   std::span<const std::uint32_t> times) const;
+  Selection select(std::span<const double> measure, std::span<const std::uint32_t> order,
+                   const BestGaps& best, std::span<const std::uint32_t> times) const;
 
  private:
   std::vector<double> gap_;

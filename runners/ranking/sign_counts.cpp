@@ -17,8 +17,9 @@ using Bytes = std::uint8_t __attribute__((vector_size(64), aligned(1), may_alias
 constexpr std::size_t L = lane_count;
 
 // row[q] = x_self > x_q for every lane, q in [first, n)
-GAPBENCH_CLONES void compare_row(const std::uint16_t* __restrict rank, const std::uint32_t* measured, std::size_t first,
-                                 std::size_t n, std::uint32_t self, std::uint8_t* __restrict row) {
+GAPBENCH_CLONES void compare_row(const std::uint16_t* __restrict rank, const std::uint32_t* measured,
+                                 std::size_t first, std::size_t n, std::uint32_t self,
+                                 std::uint8_t* __restrict row) {
   const std::uint16_t* const own = rank + self * L;
   for (std::size_t q = first; q < n; ++q) {
     const std::uint16_t* const other = rank + measured[q] * L;
@@ -50,7 +51,8 @@ GAPBENCH_CLONES void sum_groups(const std::uint8_t* row, const std::uint32_t* me
                                 std::uint8_t* sums) {
   for (std::uint32_t g = 0; g < groups; ++g) {
     Bytes sum = {};
-    for (std::uint32_t m = cursor[g]; m < end[g]; ++m) sum += *reinterpret_cast<const Bytes*>(row + members[m] * L);
+    for (std::uint32_t m = cursor[g]; m < end[g]; ++m)
+      sum += *reinterpret_cast<const Bytes*>(row + members[m] * L);
     *reinterpret_cast<Bytes*>(sums + g * L) = sum;
   }
 }
@@ -93,7 +95,8 @@ Partition partition_by(const Design& design, std::vector<std::size_t> axes) {
   for (std::size_t i = 0; i < design.items; ++i) {
     std::vector<std::uint32_t> key;
     for (const std::size_t a : p.axes) key.push_back(design.axes[a].level[i]);
-    p.group.push_back(index.try_emplace(std::move(key), static_cast<std::uint32_t>(index.size())).first->second);
+    p.group.push_back(
+        index.try_emplace(std::move(key), static_cast<std::uint32_t>(index.size())).first->second);
   }
   p.groups = static_cast<std::uint32_t>(index.size());
   return p;
@@ -154,8 +157,8 @@ SummationPlan::SummationPlan(const Design& design, std::vector<Partition> wanted
     for (std::size_t c = 0; c < made.size(); ++c) {
       std::vector<std::size_t> serves;
       for (std::size_t p = 0; p < partitions.size(); ++p)
-        if (!through[p].finer && std::includes(made[c].axes.begin(), made[c].axes.end(), partitions[p].axes.begin(),
-                                               partitions[p].axes.end()))
+        if (!through[p].finer && std::includes(made[c].axes.begin(), made[c].axes.end(),
+                                               partitions[p].axes.begin(), partitions[p].axes.end()))
           serves.push_back(p);
       const auto n = static_cast<double>(design.items), uses = static_cast<double>(serves.size());
       const double saved = uses * n - n - uses * made[c].groups;

@@ -44,8 +44,8 @@ std::vector<LaneBlock> lane_blocks(const std::vector<std::span<const double>>& m
 
 /// Items grouped by the levels of some axes. Groups are numbered in the order of their first item.
 struct Partition {
-  std::vector<std::size_t> axes;      ///< none, one or two
-  std::vector<std::uint32_t> group;   ///< of each item
+  std::vector<std::size_t> axes;     ///< none, one or two
+  std::vector<std::uint32_t> group;  ///< of each item
   std::uint32_t groups = 0;
 };
 Partition partition_by(const Design& design, std::vector<std::size_t> axes);
@@ -54,13 +54,13 @@ Partition partition_by(const Design& design, std::vector<std::size_t> axes);
 /// axes, each of which serves several of them, where that saves additions.
 struct SummationPlan {
   explicit SummationPlan(const Design& design, std::vector<Partition> partitions);
-  std::vector<Partition> partitions;     ///< what is counted
+  std::vector<Partition> partitions;  ///< what is counted
   std::vector<Partition> finer;
   struct Through {
-    std::optional<std::size_t> finer;            ///< nothing: straight from the row
-    std::vector<std::uint32_t> members, begin;   ///< groups of the finer partition, by group
+    std::optional<std::size_t> finer;           ///< nothing: straight from the row
+    std::vector<std::uint32_t> members, begin;  ///< groups of the finer partition, by group
   };
-  std::vector<Through> through;          ///< of each partition
+  std::vector<Through> through;  ///< of each partition
 };
 
 /// Positions sorted by gap, largest first.
@@ -82,15 +82,16 @@ struct CellCounts {
   std::vector<std::int64_t> pairs;       ///< ordered pairs of distinct items
   std::vector<std::int64_t> gap_larger;  ///< of these V_g = 1
   std::vector<std::uint32_t> both;       ///< [cell * 64 + lane] V_g = 1 and V_x = 1
-  std::vector<std::uint32_t> tied_gap;   ///< as `both`: V_x = 1 in pairs of equal gaps; empty without such pairs
+  std::vector<std::uint32_t>
+      tied_gap;  ///< as `both`: V_x = 1 in pairs of equal gaps; empty without such pairs
 
   /// V_x = 1 and V_g = 0 in cell (u, v).
   std::int64_t measure_only(std::uint32_t u, std::uint32_t v, const LaneBlock::Lane& lane) const {
     const std::size_t mirrored = (std::size_t{v} * groups + u), cell = std::size_t{u} * groups + v;
     // pairs (q, p) with g_q > g_p and x_q < x_p, seen from the other side
-    const std::int64_t discordant =
-        lane.tied() ? std::int64_t{both[mirrored * lane_count + lane.reversed]}
-                    : gap_larger[mirrored] - both[mirrored * lane_count + lane.lane];
+    const std::int64_t discordant = lane.tied()
+                                        ? std::int64_t{both[mirrored * lane_count + lane.reversed]}
+                                        : gap_larger[mirrored] - both[mirrored * lane_count + lane.lane];
     return discordant + (tied_gap.empty() ? 0 : tied_gap[cell * lane_count + lane.lane]);
   }
 };

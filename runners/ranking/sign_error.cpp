@@ -12,7 +12,8 @@ Runs Runs::from(std::span<const double> gap, std::span<const std::uint32_t> conf
   Runs r;
   r.gap.assign(gap.begin(), gap.end());
   r.of.resize(configurations);
-  for (std::size_t i = 0; i < gap.size(); ++i) r.of[configuration[i]].push_back(static_cast<std::uint32_t>(i));
+  for (std::size_t i = 0; i < gap.size(); ++i)
+    r.of[configuration[i]].push_back(static_cast<std::uint32_t>(i));
   return r;
 }
 
@@ -58,8 +59,8 @@ bool Environments::counts(double weight, double ess) const {
 }
 
 std::size_t Environments::kept(std::size_t axis) const {
-  return static_cast<std::size_t>(
-      std::count_if(all_.begin(), all_.end(), [&](const Environment& e) { return e.axis == axis && e.kept; }));
+  return static_cast<std::size_t>(std::count_if(
+      all_.begin(), all_.end(), [&](const Environment& e) { return e.axis == axis && e.kept; }));
 }
 
 std::size_t Environments::kept() const {
@@ -112,7 +113,8 @@ std::vector<std::optional<double>> Environments::family_losses(std::span<const d
   }
   std::vector<std::optional<double>> losses(families);
   for (std::size_t f = 0; f < families; ++f)
-    if (merged[f].weight > 0 && counts(merged[f].weight, merged[f].weight * merged[f].weight / merged[f].squares))
+    if (merged[f].weight > 0 &&
+        counts(merged[f].weight, merged[f].weight * merged[f].weight / merged[f].squares))
       losses[f] = merged[f].loss / merged[f].weight;
   return losses;
 }

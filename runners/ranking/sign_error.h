@@ -31,17 +31,17 @@ namespace gapbench {
 
 /// The runs (models) of each configuration.
 struct Runs {
-  std::vector<double> gap;                         ///< of each run
-  std::vector<std::vector<std::uint32_t>> of;      ///< runs of each configuration
+  std::vector<double> gap;                     ///< of each run
+  std::vector<std::vector<std::uint32_t>> of;  ///< runs of each configuration
   static Runs from(std::span<const double> gap, std::span<const std::uint32_t> configuration,
                    std::size_t configurations);
-  std::size_t largest() const;                     ///< most runs of a configuration
+  std::size_t largest() const;  ///< most runs of a configuration
 };
 
 struct SignErrorOptions {
-  bool hoeffding = true;           ///< false: all pairs weigh 1, for gaps that are no accuracies
-  double test_points = 10000;      ///< n above
-  std::optional<double> min_ess;   ///< empty: min_ess_fraction of the largest number of run pairs
+  bool hoeffding = true;          ///< false: all pairs weigh 1, for gaps that are no accuracies
+  double test_points = 10000;     ///< n above
+  std::optional<double> min_ess;  ///< empty: min_ess_fraction of the largest number of run pairs
   double min_ess_fraction = 0.12;
 };
 
@@ -83,8 +83,8 @@ class Environments {
   const Runs& runs_;
   double min_ess_ = 0;
   std::vector<Environment> all_;
-  std::vector<std::size_t> offset_;       // into the run pairs of each environment
-  std::vector<double> weight_, signed_;   // of each run pair: w, and w sign(g_i - g_j)
+  std::vector<std::size_t> offset_;      // into the run pairs of each environment
+  std::vector<double> weight_, signed_;  // of each run pair: w, and w sign(g_i - g_j)
 };
 
 struct LossSummary {

@@ -13,7 +13,8 @@ constexpr std::int64_t table_size = 1 << 16;
 const double* table() {
   static const std::vector<double> values = [] {
     std::vector<double> v(table_size, 0.0);
-    for (std::size_t k = 2; k < v.size(); ++k) v[k] = static_cast<double>(k) * std::log(static_cast<double>(k));
+    for (std::size_t k = 2; k < v.size(); ++k)
+      v[k] = static_cast<double>(k) * std::log(static_cast<double>(k));
     return v;
   }();
   return values.data();
@@ -41,7 +42,8 @@ void cell_information(const CellCounts& counts, const LaneBlock& block,
       for (std::size_t m = 0; m < block.measures.size(); ++m) {
         const LaneBlock::Lane& lane = block.measures[m];
         double& value = out[cell * lane_count + m];
-        if (v < u && mirror_all && !lane.tied()) {  // seen from the other side: the same table with 0 and 1 swapped
+        if (v < u && mirror_all &&
+            !lane.tied()) {  // seen from the other side: the same table with 0 and 1 swapped
           value = out[mirrored * lane_count + m];
           continue;
         }

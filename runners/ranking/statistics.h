@@ -42,11 +42,11 @@ constexpr std::size_t stat_count = 23;
 struct StatisticInfo {
   const char* id;
   const char* label;
-  const char* better;   ///< "larger", "smaller"
-  Tail tail;            ///< of the permutation test
+  const char* better;            ///< "larger", "smaller"
+  Tail tail;                     ///< of the permutation test
   std::optional<double> chance;  ///< what no association gives on average, where that is known
-  bool sees_sign;       ///< false: the same for a measure and its negative
-  const char* meaning;  ///< one sentence
+  bool sees_sign;                ///< false: the same for a measure and its negative
+  const char* meaning;           ///< one sentence
 };
 const std::array<StatisticInfo, stat_count>& statistic_catalogue();
 

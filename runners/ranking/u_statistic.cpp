@@ -52,7 +52,8 @@ std::optional<EstimateWithError> tau_with_error(std::span<const std::int64_t> co
   if (n < 3) return std::nullopt;
   double mean = 0, squares = 0;
   for (const std::int64_t c : concordance) mean += static_cast<double>(c) / n;
-  for (const std::int64_t c : concordance) squares += (static_cast<double>(c) - mean) * (static_cast<double>(c) - mean);
+  for (const std::int64_t c : concordance)
+    squares += (static_cast<double>(c) - mean) * (static_cast<double>(c) - mean);
   const double tau = mean / (n - 1);
   const double variance =
       2 / (n * (n - 1)) * (2 * (n - 2) / (n * (n - 1) * (n - 1)) * squares + 1 - tau * tau);

@@ -56,8 +56,8 @@ std::optional<double> ranked_tau(std::span<const double> x, std::span<const doub
   const double total = all.pairs(additive);
   const double ties_x = tied_weight(by_x, weight, additive, [&](auto a, auto b) { return x[a] == x[b]; });
   const double ties_y = tied_weight(by_y, weight, additive, [&](auto a, auto b) { return y[a] == y[b]; });
-  const double ties_both = tied_weight(by_x, weight, additive,
-                                       [&](auto a, auto b) { return x[a] == x[b] && y[a] == y[b]; });
+  const double ties_both =
+      tied_weight(by_x, weight, additive, [&](auto a, auto b) { return x[a] == x[b] && y[a] == y[b]; });
 
   // discordant weight: earlier in x, larger in y; a Fenwick tree over y ranks holds weights and counts
   const DenseRanks y_rank = dense_ranks(y);

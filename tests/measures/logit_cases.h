@@ -17,7 +17,8 @@ struct LogitCase {
 };
 
 inline LogitCase logit_case(std::int64_t samples, std::int64_t classes, float scale) {
-  gapbench::RandomStream random(gapbench::random_key("logits", "values"), static_cast<std::uint64_t>(samples * 7919 + classes));
+  gapbench::RandomStream random(gapbench::random_key("logits", "values"),
+                                static_cast<std::uint64_t>(samples * 7919 + classes));
   LogitCase c{samples, classes, {}, {}};
   for (std::int64_t i = 0; i < samples; ++i) {
     c.labels.push_back(random.below(static_cast<std::uint32_t>(classes)));
@@ -49,8 +50,8 @@ inline void check_logits(const LogitCase& c, const std::vector<double>& margins,
   CAPTURE(c.samples, c.classes);
   std::vector<double> expected_margins(margins.size());
   gapbench::kernels::LogitStatistics expected;
-  gapbench::kernels::logit_statistics_ref(c.logits.data(), c.labels.data(), c.samples, c.classes, expected_margins.data(),
-                                          &expected);
+  gapbench::kernels::logit_statistics_ref(c.logits.data(), c.labels.data(), c.samples, c.classes,
+                                          expected_margins.data(), &expected);
   CHECK(found.correct == expected.correct);
   CHECK(found.not_finite == expected.not_finite);
   double largest = 1;
@@ -60,7 +61,8 @@ inline void check_logits(const LogitCase& c, const std::vector<double>& margins,
         static_cast<double>(c.samples) * (error_a_sample + 1e-14 * largest));
   bool same = true;
   for (std::size_t i = 0; i < margins.size(); ++i)
-    same = same && (margins[i] == expected_margins[i] || (std::isnan(margins[i]) && std::isnan(expected_margins[i])));
+    same = same &&
+           (margins[i] == expected_margins[i] || (std::isnan(margins[i]) && std::isnan(expected_margins[i])));
   CHECK(same);
 }
 

@@ -32,7 +32,8 @@ struct Model {
     auto copy = std::make_shared<const Model>(*this);
     std::vector<Array> list;
     for (const Entry& e : copy->arrays)
-      list.push_back({e.name, e.shape, e.final, copy->with_init ? std::span<const float>(e.init) : std::span<const float>()});
+      list.push_back({e.name, e.shape, e.final,
+                      copy->with_init ? std::span<const float>(e.init) : std::span<const float>()});
     Snapshot snapshot("test", std::move(list), layers, 100, classes, copy);
     if (training) snapshot.set_training(*training);
     if (with_plan) snapshot.set_plan(plan());
@@ -56,7 +57,8 @@ struct Model {
       const bool conv = layer.kind == LayerKind::conv;
       const std::int64_t kernel = conv ? shape[2] : 1;
       const auto side = [&](std::int64_t n) { return (n + 2 * layer.padding - kernel) / layer.stride + 1; };
-      const Extent in{shape[1], layer.input_height, layer.input_width}, out{shape[0], side(in.height), side(in.width)};
+      const Extent in{shape[1], layer.input_height, layer.input_width},
+          out{shape[0], side(in.height), side(in.width)};
       if (!plan.ops.empty()) append(OpKind::activation, in, in);
       Op& op = append(conv ? OpKind::conv : OpKind::dense, in, out);
       op.weight = layer.weight;
@@ -77,7 +79,8 @@ struct Model {
     layers.push_back(geometry);
     const std::string name = "layers." + std::to_string(layers.size() - 1);
     const std::int64_t outputs = shape[0];
-    for (const auto& [suffix, extents] : {std::pair{".weight", shape}, std::pair{".bias", std::vector<std::int64_t>{outputs}}}) {
+    for (const auto& [suffix, extents] :
+         {std::pair{".weight", shape}, std::pair{".bias", std::vector<std::int64_t>{outputs}}}) {
       Entry e{name + suffix, extents, {}, {}};
       std::int64_t n = 1;
       for (const std::int64_t extent : extents) n *= extent;
@@ -93,7 +96,8 @@ struct Model {
 inline Model random_fcn(std::vector<std::int64_t> widths, std::uint64_t seed) {
   RandomStream random(random_key("random_fcn", "weights"), seed);
   Model m;
-  for (std::size_t i = 0; i + 1 < widths.size(); ++i) m.add(LayerKind::dense, {widths[i + 1], widths[i]}, {}, random);
+  for (std::size_t i = 0; i + 1 < widths.size(); ++i)
+    m.add(LayerKind::dense, {widths[i + 1], widths[i]}, {}, random);
   m.classes = widths.back();
   return m;
 }
@@ -119,7 +123,8 @@ inline Model random_conv(std::uint64_t seed) {
 }
 
 /// Applies `change` to every weight array's rows of both the final and the initial values, or to the final ones alone.
-inline void for_each_value(Model::Entry& e, bool init_too, const std::function<float(std::size_t, float)>& change) {
+inline void for_each_value(Model::Entry& e, bool init_too,
+                           const std::function<float(std::size_t, float)>& change) {
   for (std::size_t i = 0; i < e.final.size(); ++i) {
     e.final[i] = change(i, e.final[i]);
     if (init_too) e.init[i] = change(i, e.init[i]);

@@ -21,9 +21,16 @@ class MarginProbe final : public Probe {
   std::int64_t classes() const override { return 2; }
   std::span<const std::int64_t> labels() const override { return labels_; }
   std::span<const float> logits() override { return logits_; }
-  void logits_of(std::span<const Parameters>, std::span<const std::int64_t>, std::span<float>) override { throw std::logic_error("not asked for"); }
-  std::vector<std::vector<float>> gradients_of(std::span<const Parameters>, std::span<const std::int64_t>) override { throw std::logic_error("not asked for"); }
-  std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
+  void logits_of(std::span<const Parameters>, std::span<const std::int64_t>, std::span<float>) override {
+    throw std::logic_error("not asked for");
+  }
+  std::vector<std::vector<float>> gradients_of(std::span<const Parameters>,
+                                               std::span<const std::int64_t>) override {
+    throw std::logic_error("not asked for");
+  }
+  std::vector<double> mean_losses(std::span<const Parameters>) override {
+    throw std::logic_error("not asked for");
+  }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
   std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
 
@@ -52,16 +59,21 @@ TEST_CASE("the margin is the floor(n / 10)-th smallest, and the smallest of fewe
   CHECK(*outcome("margin-p10", shuffled(10)).value() == 1);
   CHECK(*outcome("margin-p10", shuffled(5)).value() == 1);
   CHECK(*outcome("inverse-margin", shuffled(20)).value() == Approx(0.25).epsilon(1e-14));
-  const double without = *all_measures().at("log-prod-fro").compute(testing::random_fcn({4, 3, 2}, 1).snapshot(), nullptr).value();
-  CHECK(*outcome("log-prod-fro-over-margin", shuffled(20)).value() == Approx(without - 2 * std::log(2.0)).epsilon(1e-14));
+  const double without = *all_measures()
+                              .at("log-prod-fro")
+                              .compute(testing::random_fcn({4, 3, 2}, 1).snapshot(), nullptr)
+                              .value();
+  CHECK(*outcome("log-prod-fro-over-margin", shuffled(20)).value() ==
+        Approx(without - 2 * std::log(2.0)).epsilon(1e-14));
 }
 
 TEST_CASE("a margin that is not positive stays negative, and censors what divides by it") {
   const std::vector<float> wrong(30, -0.5f);
   CHECK(*outcome("margin-p10", wrong).value() == -0.5);
   CHECK_FALSE(outcome("margin-p10", wrong).censored());
-  for (const char* id : {"inverse-margin", "log-prod-fro-over-margin", "log-sum-fro-over-margin", "log-prod-spec-over-margin",
-                         "log-sum-spec-over-margin", "log-spec-orig-main", "log-spec-init-main"}) {
+  for (const char* id :
+       {"inverse-margin", "log-prod-fro-over-margin", "log-sum-fro-over-margin", "log-prod-spec-over-margin",
+        "log-sum-spec-over-margin", "log-spec-orig-main", "log-spec-init-main"}) {
     CAPTURE(id);
     const Outcome o = outcome(id, wrong);
     REQUIRE(o.ok());
@@ -81,6 +93,7 @@ TEST_CASE("a logit that is not finite gives no margin") {
 }
 
 TEST_CASE("confident outputs have entropy near 0, equal ones ln 2") {
-  CHECK(*outcome("neg-entropy", std::vector<float>(12, 0.0f)).value() == Approx(-std::log(2.0)).epsilon(1e-14));
+  CHECK(*outcome("neg-entropy", std::vector<float>(12, 0.0f)).value() ==
+        Approx(-std::log(2.0)).epsilon(1e-14));
   CHECK(*outcome("neg-entropy", std::vector<float>(12, 2000.0f)).value() == 0);
 }

@@ -14,7 +14,9 @@ using testing::random_fcn;
 
 namespace {
 
-Outcome outcome(const std::string& id, const Model& model) { return all_measures().at(id).compute(model.snapshot(), nullptr); }
+Outcome outcome(const std::string& id, const Model& model) {
+  return all_measures().at(id).compute(model.snapshot(), nullptr);
+}
 double value(const std::string& id, const Model& model) {
   const Outcome o = outcome(id, model);
   INFO(id << ": " << o.reason());
@@ -24,7 +26,8 @@ double value(const std::string& id, const Model& model) {
 
 // One dense layer [outputs, inputs] with given rows.
 Model dense(std::vector<std::vector<float>> rows) {
-  Model m = random_fcn({static_cast<std::int64_t>(rows[0].size()), static_cast<std::int64_t>(rows.size())}, 0);
+  Model m =
+      random_fcn({static_cast<std::int64_t>(rows[0].size()), static_cast<std::int64_t>(rows.size())}, 0);
   std::size_t k = 0;
   for (const auto& row : rows)
     for (const float x : row) m.weight(0).final[k++] = x;
@@ -50,20 +53,24 @@ TEST_CASE("g of the references") {
   CHECK(measures::correlation_g(0.1, 10, 5) == Approx(1.5319537737402094).epsilon(1e-14));
   CHECK(measures::correlation_g(0.2737, 512, 512) == Approx(81134.59461954524).epsilon(1e-13));
   CHECK(measures::correlation_g(0, 10, 5) == 0);
-  CHECK(measures::correlation_g(0.3, 6, 1) == Approx(0.8670839878).epsilon(1e-10));  // -ln det of six equicorrelated units
+  CHECK(measures::correlation_g(0.3, 6, 1) ==
+        Approx(0.8670839878).epsilon(1e-10));  // -ln det of six equicorrelated units
   CHECK(std::isinf(measures::correlation_g(1, 10, 5)));
   // derivative: m N (N - 1) rho / ((1 - rho) (1 + (N - 1) rho)) = 26.31578947 at (10, 5, .1)
   const double h = 1e-6;
-  CHECK((measures::correlation_g(0.1 + h, 10, 5) - measures::correlation_g(0.1 - h, 10, 5)) / (2 * h) == Approx(26.31578947).epsilon(1e-7));
+  CHECK((measures::correlation_g(0.1 + h, 10, 5) - measures::correlation_g(0.1 - h, 10, 5)) / (2 * h) ==
+        Approx(26.31578947).epsilon(1e-7));
 }
 
 TEST_CASE("chance level: |cos| of random vectors less wc-paper's is wc-excess") {
   // Gamma(d / 2) / (sqrt(pi) Gamma((d + 1) / 2)): 35 / 128 for d = 9, 1 / 2 for d = 3
-  const Model nine = random_fcn({9, 4}, 1), three = random_fcn({3, 4}, 1), long_rows = random_fcn({512, 4}, 1);
+  const Model nine = random_fcn({9, 4}, 1), three = random_fcn({3, 4}, 1),
+              long_rows = random_fcn({512, 4}, 1);
   CHECK(value("wc-paper", nine) - value("wc-excess", nine) == Approx(35.0 / 128).epsilon(1e-12));
   CHECK(value("wc-paper", three) - value("wc-excess", three) == Approx(0.5).epsilon(1e-12));
   CHECK(value("wc-paper", long_rows) - value("wc-excess", long_rows) == Approx(0.0352791).epsilon(1e-5));
-  for (const auto& [length, level] : std::map<std::int64_t, double>{{25, 0.161180}, {27, 0.154981}, {52, 0.11118}, {64, 0.100126}, {3072, 0.0143968}}) {
+  for (const auto& [length, level] : std::map<std::int64_t, double>{
+           {25, 0.161180}, {27, 0.154981}, {52, 0.11118}, {64, 0.100126}, {3072, 0.0143968}}) {
     const Model m = random_fcn({length, 4}, 1);
     CHECK(value("wc-paper", m) - value("wc-excess", m) == Approx(level).epsilon(4e-5));
   }
@@ -85,7 +92,8 @@ TEST_CASE("a conv layer is taken per input channel, a 1x1 layer as dense") {
           if (i == j) continue;
           double dot = 0, ni = 0, nj = 0;
           for (std::int64_t k = 0; k < 9; ++k) {
-            const double x = w.final[static_cast<std::size_t>((i * in + z) * 9 + k)], y = w.final[static_cast<std::size_t>((j * in + z) * 9 + k)];
+            const double x = w.final[static_cast<std::size_t>((i * in + z) * 9 + k)],
+                         y = w.final[static_cast<std::size_t>((j * in + z) * 9 + k)];
             dot += x * y;
             ni += x * x;
             nj += y * y;
@@ -105,13 +113,16 @@ TEST_CASE("the KL terms are those of a Gaussian with the constructed covariance"
   // eigenvalues of R: 1 - rho three times, 1 + 3 rho once
   const double log_det = 5 * (3 * std::log(1 - rho) + std::log(1 + 3 * rho));
   double squares = 0;
-  for (std::size_t i = 0; i < 20; ++i) squares += std::pow(static_cast<double>(m.weight(0).final[i]) - static_cast<double>(m.weight(0).init[i]), 2);
+  for (std::size_t i = 0; i < 20; ++i)
+    squares +=
+        std::pow(static_cast<double>(m.weight(0).final[i]) - static_cast<double>(m.weight(0).init[i]), 2);
   CHECK(value("wc-kl", m) == Approx(-0.5 * log_det).epsilon(1e-9));
   CHECK(value("pbc-kl", m) == Approx(0.5 * squares - 0.5 * log_det).epsilon(1e-9));
 }
 
 TEST_CASE("parameter counts of the paper's networks") {
-  const std::map<std::vector<std::int64_t>, double> published = {{{3072, 5000, 2500, 2500, 1250, 10}, 37247500}, {{3072, 10000, 1000, 1000, 1000, 10}, 42730000}};
+  const std::map<std::vector<std::int64_t>, double> published = {
+      {{3072, 5000, 2500, 2500, 1250, 10}, 37247500}, {{3072, 10000, 1000, 1000, 1000, 10}, 42730000}};
   for (const auto& [widths, count] : published) {
     // shapes are all that counts: a snapshot without values would do, a span of the right length is needed
     std::vector<Array> arrays;
@@ -188,7 +199,8 @@ TEST_CASE("edge cases have a status and a reason") {
   CHECK(outcome("wc-kl", parallel).status() == Outcome::Status::undefined);
   CHECK(outcome("pbc-kl", parallel).status() == Outcome::Status::undefined);
   const Model zero = dense({{0, 0, 0}, {0, 0, 0}});
-  for (const char* id : {"wc-pfn", "log-prod-fro", "wc-psn", "log-prod-spec", "log-sum-spec"}) CHECK(outcome(id, zero).status() == Outcome::Status::undefined);
+  for (const char* id : {"wc-pfn", "log-prod-fro", "wc-psn", "log-prod-spec", "log-sum-spec"})
+    CHECK(outcome(id, zero).status() == Outcome::Status::undefined);
   CHECK(outcome("wc-paper", zero).status() == Outcome::Status::not_applicable);
   auto with_zero_row = example;
   with_zero_row.push_back({0, 0, 0});
@@ -225,12 +237,14 @@ TEST_CASE("steps to a cross-entropy that was not reached are censored") {
 TEST_CASE("m-normalised forms") {
   Model m = random_fcn({4, 3, 2}, 3);  // its snapshots have 100 training samples
   CHECK(value("log-prod-fro-m", m) == Approx((value("log-prod-fro", m) - std::log(100)) / 2).epsilon(1e-14));
-  CHECK(value("path-norm-m", m) == Approx(std::log(std::sqrt(std::exp(value("path-norm", m)) / 100))).epsilon(1e-12));
+  CHECK(value("path-norm-m", m) ==
+        Approx(std::log(std::sqrt(std::exp(value("path-norm", m)) / 100))).epsilon(1e-12));
   CHECK(value("fro-dist-m", m) == Approx(std::sqrt(value("fro-dist", m) / 100)).epsilon(1e-14));
   CHECK(value("num-params-m", m) == Approx(std::sqrt(18.0 / 100)).epsilon(1e-14));
   m.with_init = false;
   CHECK(outcome("fro-dist-m", m).status() == Outcome::Status::not_applicable);
   const Snapshot whole = m.snapshot();
   const Snapshot sizeless("test", whole.arrays(), whole.layers(), 0, 2);
-  CHECK(all_measures().at("param-norm-m").compute(sizeless, nullptr).status() == Outcome::Status::not_applicable);
+  CHECK(all_measures().at("param-norm-m").compute(sizeless, nullptr).status() ==
+        Outcome::Status::not_applicable);
 }

@@ -19,7 +19,9 @@ double value(const std::string& id, const Model& model, Probe* probe = nullptr) 
   return *o.value();
 }
 
-double square(float x) { return static_cast<double>(x) * static_cast<double>(x); }
+double square(float x) {
+  return static_cast<double>(x) * static_cast<double>(x);
+}
 
 // Sum over paths that end in unit `unit` of layer `layer`, one path after the other.
 double paths_into(Model& m, std::size_t layer, std::size_t unit, double product) {
@@ -41,9 +43,16 @@ class FixedProbe final : public Probe {
   std::int64_t classes() const override { return static_cast<std::int64_t>(logits_.size() / labels_.size()); }
   std::span<const std::int64_t> labels() const override { return labels_; }
   std::span<const float> logits() override { return logits_; }
-  void logits_of(std::span<const Parameters>, std::span<const std::int64_t>, std::span<float>) override { throw std::logic_error("not asked for"); }
-  std::vector<std::vector<float>> gradients_of(std::span<const Parameters>, std::span<const std::int64_t>) override { throw std::logic_error("not asked for"); }
-  std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
+  void logits_of(std::span<const Parameters>, std::span<const std::int64_t>, std::span<float>) override {
+    throw std::logic_error("not asked for");
+  }
+  std::vector<std::vector<float>> gradients_of(std::span<const Parameters>,
+                                               std::span<const std::int64_t>) override {
+    throw std::logic_error("not asked for");
+  }
+  std::vector<double> mean_losses(std::span<const Parameters>) override {
+    throw std::logic_error("not asked for");
+  }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
   std::vector<float> logit_derivatives(Parameters) override { return derivatives_; }
 
@@ -77,10 +86,12 @@ TEST_CASE("path norm of a convolutional network, by following every output posit
           double sum = square(b[static_cast<std::size_t>(o)]);
           for (std::int64_t i = 0; i < op.in.channels; ++i)
             for (std::int64_t k = 0; k < op.kernel * op.kernel; ++k) {
-              const std::int64_t row = r * op.stride - op.padding + k / op.kernel, column = c * op.stride - op.padding + k % op.kernel;
+              const std::int64_t row = r * op.stride - op.padding + k / op.kernel,
+                                 column = c * op.stride - op.padding + k % op.kernel;
               if (row < 0 || column < 0 || row >= op.in.height || column >= op.in.width) continue;
-              sum += square(w[static_cast<std::size_t>((o * op.in.channels + i) * op.kernel * op.kernel + k)]) *
-                     x[static_cast<std::size_t>((i * op.in.height + row) * op.in.width + column)];
+              sum +=
+                  square(w[static_cast<std::size_t>((o * op.in.channels + i) * op.kernel * op.kernel + k)]) *
+                  x[static_cast<std::size_t>((i * op.in.height + row) * op.in.width + column)];
             }
           y.push_back(sum);
         }
@@ -89,16 +100,20 @@ TEST_CASE("path norm of a convolutional network, by following every output posit
   double sum = 0;
   for (const double v : x) sum += v;
   const Extent last = plan.ops.back().in;
-  CHECK(value("path-norm", m) == Approx(std::log(sum / static_cast<double>(last.positions()))).epsilon(1e-12));
+  CHECK(value("path-norm", m) ==
+        Approx(std::log(sum / static_cast<double>(last.positions()))).epsilon(1e-12));
 }
 
 TEST_CASE("path norm of a deep network neither overflows nor vanishes") {
   for (const float w : {1e20f, 1e-20f}) {
-    Model m = random_fcn(std::vector<std::int64_t>(201, 2), 0);  // 200 layers, each doubles: (2 w^2)^200 times two inputs
-    for (Model::Entry& e : m.arrays) std::fill(e.final.begin(), e.final.end(), e.shape.size() == 2 ? w : 0.0f);
+    Model m = random_fcn(std::vector<std::int64_t>(201, 2),
+                         0);  // 200 layers, each doubles: (2 w^2)^200 times two inputs
+    for (Model::Entry& e : m.arrays)
+      std::fill(e.final.begin(), e.final.end(), e.shape.size() == 2 ? w : 0.0f);
     CHECK(value("path-norm", m) == Approx(200 * std::log(2 * square(w)) + std::log(2)).epsilon(1e-13));
     m.bias(199).final = {3, 4};  // beside 1e-8000 a bias is all there is, beside 1e8000 it is nothing
-    CHECK(value("path-norm", m) == Approx(w < 1 ? std::log(25) : 200 * std::log(2 * square(w)) + std::log(2)).epsilon(1e-13));
+    CHECK(value("path-norm", m) ==
+          Approx(w < 1 ? std::log(25) : 200 * std::log(2 * square(w)) + std::log(2)).epsilon(1e-13));
   }
 }
 
@@ -131,7 +146,8 @@ TEST_CASE("Fisher-Rao norm of two samples by hand") {
   CHECK(value("fisher-rao", m, &probe) == Approx(expected).epsilon(1e-6));
   CHECK(value("fisher-rao-jiang", m, &probe) == Approx(9 * expected).epsilon(1e-6));
   const double closed_first = 0, closed_second = 0.75 * std::log(3.0) - std::log(3.0);
-  CHECK(value("fisher-rao-closed", m, &probe) == Approx(4 * (closed_first * closed_first + closed_second * closed_second) / 2).epsilon(1e-6));
+  CHECK(value("fisher-rao-closed", m, &probe) ==
+        Approx(4 * (closed_first * closed_first + closed_second * closed_second) / 2).epsilon(1e-6));
 }
 
 TEST_CASE("capacity by hand") {
@@ -140,7 +156,8 @@ TEST_CASE("capacity by hand") {
   CHECK(value("num-params", conv) == weights);
   CHECK(value("num-params-biases", conv) == weights + 15);
   CHECK(value("num-params-jiang", conv) == 27 * 7 + 54 * 6 + 5 * 5);
-  const double root = 4000 * std::sqrt(3 * std::pow(std::log2(6.0 * 3 * 9), 3) * weights) + std::sqrt(std::log(20.0));
+  const double root =
+      4000 * std::sqrt(3 * std::pow(std::log2(6.0 * 3 * 9), 3) * weights) + std::sqrt(std::log(20.0));
   CHECK(value("vc-dim", conv) == Approx(root * root).epsilon(1e-14));
   Model unknown = conv;
   unknown.with_plan = false;  // the first layer's geometry says as much

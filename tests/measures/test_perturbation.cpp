@@ -65,7 +65,8 @@ TEST_CASE("a partition gives the same bits, in place, between guards, at an odd 
 }
 
 TEST_CASE("perturb keeps what is not finite, and tiny weights") {
-  const std::vector<float> w{std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e-42f, -1e-42f};
+  const std::vector<float> w{std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                             1e-42f, -1e-42f};
   std::vector<float> out(4);
   perturb(w.data(), nullptr, 4, 0, {1, 2, 0}, out.data());
   CHECK(std::isnan(out[0]));
@@ -81,8 +82,9 @@ TEST_CASE("perturbations have the moments of a normal law") {
   perturb(w.data(), nullptr, n, 1, {5, 6, 0}, e.data(), 2);
   double moments[4] = {};
   for (const float x : e)
-    for (int k = 0; k < 4; ++k) moments[k] += std::pow(static_cast<double>(x), k + 1) / static_cast<double>(n);
-  CHECK(std::abs(moments[0]) < 5 / 1024.0);                    // five standard errors each
+    for (int k = 0; k < 4; ++k)
+      moments[k] += std::pow(static_cast<double>(x), k + 1) / static_cast<double>(n);
+  CHECK(std::abs(moments[0]) < 5 / 1024.0);  // five standard errors each
   CHECK(std::abs(moments[1] - 1) < 5 * std::sqrt(2) / 1024);
   CHECK(std::abs(moments[2]) < 5 * std::sqrt(15) / 1024);
   CHECK(std::abs(moments[3] - 3) < 5 * std::sqrt(96) / 1024);

@@ -28,9 +28,10 @@ TEST_CASE("CUDA perturbations agree with the reference, at any address and in an
           const auto found = out.read<float>();
           std::int64_t beyond = 0;
           for (std::size_t i = 0; i < w.size(); ++i)
-            beyond += !(std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])) <=
-                        0x1p-23 * std::abs(static_cast<double>(expected[i])) +
-                            perturbation_error_cuda * 0.3 * (scaled ? std::abs(static_cast<double>(s[i])) : 1.0));
+            beyond +=
+                !(std::abs(static_cast<double>(found[i]) - static_cast<double>(expected[i])) <=
+                  0x1p-23 * std::abs(static_cast<double>(expected[i])) +
+                      perturbation_error_cuda * 0.3 * (scaled ? std::abs(static_cast<double>(s[i])) : 1.0));
           CAPTURE(n, first, scaled, offset);
           CHECK(beyond == 0);
           if (n < 3) continue;

@@ -16,7 +16,8 @@ namespace {
 
 class GivenCurve final : public DropCurve {
  public:
-  explicit GivenCurve(std::function<double(double)> drop, double sampling_error = 0) : drop_(std::move(drop)), first_error_(sampling_error) {}
+  explicit GivenCurve(std::function<double(double)> drop, double sampling_error = 0)
+      : drop_(std::move(drop)), first_error_(sampling_error) {}
   Drop begin(double scale) override {
     ++scales;
     scale_ = scale;
@@ -53,7 +54,8 @@ class LinearProbe final : public Probe {
   std::int64_t classes() const override { return 2; }
   std::span<const std::int64_t> labels() const override { return labels_; }
   std::span<const float> logits() override { return logits_; }
-  void logits_of(std::span<const Parameters> stack, std::span<const std::int64_t> chosen, std::span<float> out) override {
+  void logits_of(std::span<const Parameters> stack, std::span<const std::int64_t> chosen,
+                 std::span<float> out) override {
     ++calls;
     float* to = out.data();
     for (const Parameters& p : stack)
@@ -62,7 +64,8 @@ class LinearProbe final : public Probe {
         to += 2;
       }
   }
-  std::vector<std::vector<float>> gradients_of(std::span<const Parameters> stack, std::span<const std::int64_t> chosen) override {
+  std::vector<std::vector<float>> gradients_of(std::span<const Parameters> stack,
+                                               std::span<const std::int64_t> chosen) override {
     std::vector<std::vector<float>> all;
     for (const Parameters& p : stack) {
       std::vector<double> g(p.size(), 0.0);
@@ -70,7 +73,8 @@ class LinearProbe final : public Probe {
         const auto& sample = x[static_cast<std::size_t>(s)];
         float z[2];
         evaluate(p, static_cast<std::size_t>(s), z);
-        const double other = 1 / (1 + std::exp(static_cast<double>(z[0]) - static_cast<double>(z[1])));  // softmax of class 1
+        const double other =
+            1 / (1 + std::exp(static_cast<double>(z[0]) - static_cast<double>(z[1])));  // softmax of class 1
         for (std::size_t i = 0; i < inputs(); ++i) {
           g[i] -= other * sample[i];
           g[inputs() + i] += other * sample[i];
@@ -82,14 +86,17 @@ class LinearProbe final : public Probe {
     }
     return all;
   }
-  std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("not asked for"); }
+  std::vector<double> mean_losses(std::span<const Parameters>) override {
+    throw std::logic_error("not asked for");
+  }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
   std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
 
   Snapshot snapshot(const std::string& id) const {
     const std::span<const float> all(parameters);
     const auto d = static_cast<std::int64_t>(inputs());
-    return Snapshot(id, {{"w", {2, d}, all.first(2 * inputs()), {}}, {"b", {2}, all.subspan(2 * inputs()), {}}},
+    return Snapshot(id,
+                    {{"w", {2, d}, all.first(2 * inputs()), {}}, {"b", {2}, all.subspan(2 * inputs()), {}}},
                     {Layer{LayerKind::dense, 0, 1}}, samples(), 2);
   }
 
@@ -108,13 +115,16 @@ class LinearProbe final : public Probe {
 LinearProbe scattered(std::size_t n, std::size_t inputs) {
   LinearProbe probe;
   RandomStream random(11);
-  for (std::size_t i = 0; i < 2 * inputs + 2; ++i) probe.parameters.push_back(static_cast<float>(0.3 * random.normal()));
+  for (std::size_t i = 0; i < 2 * inputs + 2; ++i)
+    probe.parameters.push_back(static_cast<float>(0.3 * random.normal()));
   for (std::size_t s = 0; s < n; ++s) {
     probe.x.emplace_back();
-    double margin = static_cast<double>(probe.parameters[2 * inputs]) - static_cast<double>(probe.parameters[2 * inputs + 1]);
+    double margin = static_cast<double>(probe.parameters[2 * inputs]) -
+                    static_cast<double>(probe.parameters[2 * inputs + 1]);
     for (std::size_t i = 0; i < inputs; ++i) {
       probe.x[s].push_back(random.normal());
-      margin += probe.x[s][i] * (static_cast<double>(probe.parameters[i]) - static_cast<double>(probe.parameters[inputs + i]));
+      margin += probe.x[s][i] * (static_cast<double>(probe.parameters[i]) -
+                                 static_cast<double>(probe.parameters[inputs + i]));
     }
     if (margin < 0 && s % 10 != 0)  // one in twenty stays wrong
       for (double& v : probe.x[s]) v = -v;
@@ -128,7 +138,9 @@ double expected_drop(const LinearProbe& probe, const std::function<double(double
   const std::size_t d = probe.inputs();
   double drop = 0;
   for (const auto& x : probe.x) {
-    double margin = static_cast<double>(probe.parameters[2 * d]) - static_cast<double>(probe.parameters[2 * d + 1]), variance = 0;
+    double margin = static_cast<double>(probe.parameters[2 * d]) -
+                    static_cast<double>(probe.parameters[2 * d + 1]),
+           variance = 0;
     for (std::size_t k = 0; k < 2; ++k) {
       variance += std::pow(deviation(static_cast<double>(probe.parameters[2 * d + k])), 2);
       for (std::size_t i = 0; i < d; ++i) {
@@ -153,7 +165,9 @@ double root(const std::function<double(double)>& drop) {
 TEST_CASE("the search finds the scale of a given curve") {
   for (const double where : {3e-6, 0.004, 0.3, 1.5}) {
     CAPTURE(where);
-    const auto drop = [&](double s) { return 0.8 * (1 - std::exp(std::log(0.875) * std::pow(s / where, 1.3))); };
+    const auto drop = [&](double s) {
+      return 0.8 * (1 - std::exp(std::log(0.875) * std::pow(s / where, 1.3)));
+    };
     for (const double error : {0.0, 0.05}) {
       GivenCurve curve(drop, error);
       const Outcome found = find_scale(curve, Protocol::suite);
@@ -224,7 +238,9 @@ TEST_CASE("Gaussian scales of a linear network agree with the normal distributio
         REQUIRE(found.ok());
         REQUIRE_FALSE(found.censored());
         // a published protocol stops within .01 of the target
-        const double grid = protocol == Protocol::suite ? 0 : 0.01 / ((drop(1.01 * wanted) - drop(0.99 * wanted)) / (0.02 * wanted));
+        const double grid = protocol == Protocol::suite
+                                ? 0
+                                : 0.01 / ((drop(1.01 * wanted) - drop(0.99 * wanted)) / (0.02 * wanted));
         const double z = std::max(0.0, std::abs(*found.value() - wanted) - grid) / *found.standard_error();
         CHECK(z < 4);
         CHECK(*found.standard_error() < 0.3 * wanted);
@@ -244,16 +260,20 @@ TEST_CASE("the worst case in a box is found where it is known") {
   for (const bool magnitude : {false, true}) {
     LinearProbe probe;
     const std::vector<double> v = {1, -0.5, 0.25, 2, -1};
-    for (const double w : {1.0, -0.8, 0.6, 0.5, -0.7, 0.2, 0.3, -0.1, 0.4, 0.1, 0.9, 0.3}) probe.parameters.push_back(static_cast<float>(w));
+    for (const double w : {1.0, -0.8, 0.6, 0.5, -0.7, 0.2, 0.3, -0.1, 0.4, 0.1, 0.9, 0.3})
+      probe.parameters.push_back(static_cast<float>(w));
     std::vector<double> radii;
     double slope = 0, length = 0;
     for (std::size_t i = 0; i < v.size(); ++i) {
-      const double w0 = static_cast<double>(probe.parameters[i]), w1 = static_cast<double>(probe.parameters[5 + i]);
+      const double w0 = static_cast<double>(probe.parameters[i]),
+                   w1 = static_cast<double>(probe.parameters[5 + i]);
       slope += v[i] * (w0 - w1);
       length += std::abs(v[i]) * (magnitude ? std::abs(w0) + std::abs(w1) : 2);
     }
     const double bias = static_cast<double>(probe.parameters[10]) - static_cast<double>(probe.parameters[11]),
-                 of_bias = magnitude ? static_cast<double>(probe.parameters[10]) + static_cast<double>(probe.parameters[11]) : 2;
+                 of_bias = magnitude ? static_cast<double>(probe.parameters[10]) +
+                                           static_cast<double>(probe.parameters[11])
+                                     : 2;
     for (int s = 0; s < 1000; ++s) {
       const double a = 0.05 + 0.01 * s;
       probe.x.emplace_back();
@@ -284,7 +304,8 @@ TEST_CASE("a search is a function of the model, and is made once") {
   CHECK(*gaussian_scale(one, &probe, false).value() == value);
   const Snapshot reloaded = probe.snapshot("a");
   reloaded.searches() = one.searches();
-  CHECK(*all_measures().at("pacbayes-flatness").compute(reloaded, &probe).value() == Approx(1 / (value * value)).epsilon(1e-14));
+  CHECK(*all_measures().at("pacbayes-flatness").compute(reloaded, &probe).value() ==
+        Approx(1 / (value * value)).epsilon(1e-14));
   CHECK(probe.calls == calls);
   reloaded.searches().at("sigma").revision = search_revision - 1;
   gaussian_scale(reloaded, &probe, false);
@@ -303,7 +324,8 @@ TEST_CASE("bounds agree with their formulas on two weights") {
   const Outcome bound = pacbayes_bound(sigma, squared, &probe);
   CHECK(*bound.value() == Approx(0.4 / (4 * 0.25) + std::log(m / 0.5) + 10));
   CHECK(*bound.standard_error() == Approx(0.01 * (0.4 / (2 * 0.125) + 2)));
-  CHECK(*sharpness_bound(Outcome::value(0.2, 0), sigma, snapshot, squared, &probe).value() == Approx(0.4 * std::log(4.0) / (4 * 0.04) + std::log(m / 0.5) + 10));
+  CHECK(*sharpness_bound(Outcome::value(0.2, 0), sigma, snapshot, squared, &probe).value() ==
+        Approx(0.4 * std::log(4.0) / (4 * 0.04) + std::log(m / 0.5) + 10));
   const auto magnitude = [&](double s) {
     double sum = 0;
     for (const double w : {0.6, -0.2}) sum += std::log((1e-6 + (s * s + 1) * 0.2) / (1e-6 + s * s * w * w));
@@ -313,5 +335,6 @@ TEST_CASE("bounds agree with their formulas on two weights") {
   CHECK(*aware.value() == Approx(magnitude(0.5)));
   CHECK(sharpness_extra(snapshot) == Approx(4 * std::log(2 * 2 / 0.05)));
   CHECK(sharpness_last(&probe) == Approx(std::log(m / 0.05)));
-  CHECK(*aware.standard_error() == Approx(0.01 * std::abs(magnitude(0.5001) - magnitude(0.4999)) / 2e-4).epsilon(1e-3));
+  CHECK(*aware.standard_error() ==
+        Approx(0.01 * std::abs(magnitude(0.5001) - magnitude(0.4999)) / 2e-4).epsilon(1e-3));
 }

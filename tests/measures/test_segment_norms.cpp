@@ -13,11 +13,13 @@ TEST_CASE("segment norms agree with the reference") {
   for (std::size_t i = 0; i < cases.size(); ++i) {
     a.push_back(segment_values(cases[i], 2 * i));
     b.push_back(segment_values({cases[i].rows, cases[i].length, true, cases[i].scale}, 2 * i + 1));
-    segments.push_back({a[i].data(), cases[i].with_b ? b[i].data() : nullptr, cases[i].rows, cases[i].length});
+    segments.push_back(
+        {a[i].data(), cases[i].with_b ? b[i].data() : nullptr, cases[i].rows, cases[i].length});
   }
   const auto count = static_cast<std::int64_t>(segments.size());
   std::vector<SegmentNorms> expected(segments.size()), one(segments.size()), three(segments.size());
-  for (const auto& [p, q] : {std::pair{2.0, 2.0}, std::pair{2.0, 1.0}, std::pair{1.0, 2.0}, std::pair{1.0, 1.0}, std::pair{3.0, 1.5}}) {
+  for (const auto& [p, q] : {std::pair{2.0, 2.0}, std::pair{2.0, 1.0}, std::pair{1.0, 2.0},
+                             std::pair{1.0, 1.0}, std::pair{3.0, 1.5}}) {
     segment_norms_ref(segments.data(), count, p, q, expected.data());
     segment_norms(segments.data(), count, p, q, one.data(), 1);
     segment_norms(segments.data(), count, p, q, three.data(), 3);
@@ -29,9 +31,8 @@ TEST_CASE("segment norms agree with the reference") {
 TEST_CASE("segment norms of a known matrix, at an odd address") {
   std::vector<float> memory{99, 3, -4, 0, 5, 12, 0, 99};  // rows (3,-4,0), (5,12,0) between guards
   const Segment s{memory.data() + 1, nullptr, 2, 3};
-  for (const auto norms : {&segment_norms_ref, +[](const Segment* in, std::int64_t n, double p, double q, SegmentNorms* o) {
-                             segment_norms(in, n, p, q, o, 1);
-                           }}) {
+  for (const auto norms : {&segment_norms_ref, +[](const Segment* in, std::int64_t n, double p, double q,
+                                                   SegmentNorms* o) { segment_norms(in, n, p, q, o, 1); }}) {
     SegmentNorms n;
     norms(&s, 1, 2, 1, &n);
     CHECK(n.squares == 194);

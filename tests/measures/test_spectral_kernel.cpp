@@ -19,11 +19,14 @@ std::vector<float> random_values(std::int64_t n, std::uint64_t seed) {
   return v;
 }
 
-double largest_singular_value(const Eigen::MatrixXd& m) { return Eigen::JacobiSVD<Eigen::MatrixXd>(m).singularValues()[0]; }
+double largest_singular_value(const Eigen::MatrixXd& m) {
+  return Eigen::JacobiSVD<Eigen::MatrixXd>(m).singularValues()[0];
+}
 
 // The matrix of a convolution, column by column from the definition.
 Eigen::MatrixXd dense_matrix(const std::vector<float>& w, const ConvShape& s) {
-  const std::int64_t oh = (s.height + 2 * s.padding - s.kernel_height) / s.stride + 1, ow = (s.width + 2 * s.padding - s.kernel_width) / s.stride + 1;
+  const std::int64_t oh = (s.height + 2 * s.padding - s.kernel_height) / s.stride + 1,
+                     ow = (s.width + 2 * s.padding - s.kernel_width) / s.stride + 1;
   Eigen::MatrixXd m = Eigen::MatrixXd::Zero(s.outputs * oh * ow, s.inputs * s.height * s.width);
   for (std::int64_t o = 0; o < s.outputs; ++o)
     for (std::int64_t i = 0; i < s.inputs; ++i)
@@ -33,8 +36,8 @@ Eigen::MatrixXd dense_matrix(const std::vector<float>& w, const ConvShape& s) {
             for (std::int64_t x = 0; x < ow; ++x) {
               const std::int64_t iy = y * s.stride + ky - s.padding, ix = x * s.stride + kx - s.padding;
               if (iy < 0 || iy >= s.height || ix < 0 || ix >= s.width) continue;
-              m((o * oh + y) * ow + x, (i * s.height + iy) * s.width + ix) +=
-                  w[static_cast<std::size_t>(((o * s.inputs + i) * s.kernel_height + ky) * s.kernel_width + kx)];
+              m((o * oh + y) * ow + x, (i * s.height + iy) * s.width + ix) += w[static_cast<std::size_t>(
+                  ((o * s.inputs + i) * s.kernel_height + ky) * s.kernel_width + kx)];
             }
   return m;
 }
@@ -42,10 +45,12 @@ Eigen::MatrixXd dense_matrix(const std::vector<float>& w, const ConvShape& s) {
 }  // namespace
 
 TEST_CASE("conv operator norm is the largest singular value of the dense matrix") {
-  for (const ConvShape& s : {ConvShape{5, 4, 3, 3, 8, 8, 1, 1}, ConvShape{5, 4, 3, 3, 8, 8, 2, 1}, ConvShape{3, 6, 3, 3, 7, 5, 1, 0},
-                             ConvShape{3, 6, 5, 5, 7, 9, 2, 2}, ConvShape{4, 3, 3, 1, 6, 5, 1, 1}, ConvShape{2, 2, 3, 3, 1, 1, 2, 1},
+  for (const ConvShape& s : {ConvShape{5, 4, 3, 3, 8, 8, 1, 1}, ConvShape{5, 4, 3, 3, 8, 8, 2, 1},
+                             ConvShape{3, 6, 3, 3, 7, 5, 1, 0}, ConvShape{3, 6, 5, 5, 7, 9, 2, 2},
+                             ConvShape{4, 3, 3, 1, 6, 5, 1, 1}, ConvShape{2, 2, 3, 3, 1, 1, 2, 1},
                              ConvShape{6, 2, 1, 1, 4, 4, 2, 0}, ConvShape{7, 5, 1, 1, 4, 4, 1, 0}}) {
-    const auto w = random_values(s.outputs * s.inputs * s.kernel_height * s.kernel_width, static_cast<std::uint64_t>(s.outputs * 100 + s.height));
+    const auto w = random_values(s.outputs * s.inputs * s.kernel_height * s.kernel_width,
+                                 static_cast<std::uint64_t>(s.outputs * 100 + s.height));
     CAPTURE(s.outputs, s.inputs, s.kernel_height, s.height, s.width, s.stride, s.padding);
     const OperatorNorm norm = conv_operator_norm(w, s);
     CHECK(norm.converged);
@@ -55,9 +60,13 @@ TEST_CASE("conv operator norm is the largest singular value of the dense matrix"
 }
 
 TEST_CASE("dense operator norm is the largest singular value") {
-  for (const auto& [outputs, inputs] : {std::pair{1, 1}, std::pair{1, 9}, std::pair{9, 1}, std::pair{20, 33}, std::pair{300, 10}, std::pair{270, 290}}) {
+  for (const auto& [outputs, inputs] : {std::pair{1, 1}, std::pair{1, 9}, std::pair{9, 1}, std::pair{20, 33},
+                                        std::pair{300, 10}, std::pair{270, 290}}) {
     const auto w = random_values(std::int64_t{outputs} * inputs, 5);
-    const Eigen::MatrixXd m = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(w.data(), outputs, inputs).cast<double>();
+    const Eigen::MatrixXd m =
+        Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+            w.data(), outputs, inputs)
+            .cast<double>();
     const OperatorNorm norm = dense_operator_norm(w, outputs, inputs);
     CHECK(norm.converged);
     CHECK(norm.value == Approx(Eigen::BDCSVD<Eigen::MatrixXd>(m).singularValues()[0]).epsilon(1e-8));
@@ -68,7 +77,8 @@ TEST_CASE("operator norms of special matrices") {
   CHECK(dense_operator_norm(std::vector<float>(12, 0.0f), 3, 4).value == 0);
   CHECK(dense_operator_norm({}, 0, 4).value == 0);
   CHECK(dense_operator_norm(std::vector<float>{3, 0, 0, -5}, 2, 2).value == Approx(5).epsilon(1e-14));
-  CHECK(dense_operator_norm(std::vector<float>{3e30f, 0, 0, -5e30f}, 2, 2).value == Approx(5e30).epsilon(1e-6));
+  CHECK(dense_operator_norm(std::vector<float>{3e30f, 0, 0, -5e30f}, 2, 2).value ==
+        Approx(5e30).epsilon(1e-6));
   CHECK_FALSE(dense_operator_norm(std::vector<float>{1, NAN}, 1, 2).converged);
   CHECK_FALSE(conv_operator_norm(std::vector<float>(9, INFINITY), {1, 1, 3, 3, 4, 4, 1, 1}).converged);
   CHECK(conv_operator_norm(std::vector<float>(9, 0.0f), {1, 1, 3, 3, 4, 4, 1, 1}).value == 0);

@@ -23,7 +23,8 @@ class FcnProbe final : public Probe {
     const auto inputs = static_cast<std::size_t>(model_.weight(0).shape[1]);
     for (std::size_t i = 0; i < n * inputs; ++i) inputs_.push_back(std::abs(random.normal()));
     std::vector<float> parameters;
-    for (const Model::Entry& e : model_.arrays) parameters.insert(parameters.end(), e.final.begin(), e.final.end());
+    for (const Model::Entry& e : model_.arrays)
+      parameters.insert(parameters.end(), e.final.begin(), e.final.end());
     for (std::size_t s = 0; s < n; ++s) {
       const auto x = units(parameters, s).back();
       for (const double z : x) logits_.push_back(static_cast<float>(z));
@@ -36,23 +37,30 @@ class FcnProbe final : public Probe {
   std::int64_t classes() const override { return model_.classes; }
   std::span<const std::int64_t> labels() const override { return labels_; }
   std::span<const float> logits() override { return logits_; }
-  void logits_of(std::span<const Parameters> stack, std::span<const std::int64_t> chosen, std::span<float> out) override {
+  void logits_of(std::span<const Parameters> stack, std::span<const std::int64_t> chosen,
+                 std::span<float> out) override {
     auto to = out.begin();
     for (const Parameters& p : stack)
       for (const std::int64_t s : chosen)
         for (const double z : units(p, static_cast<std::size_t>(s)).back()) *to++ = static_cast<float>(z);
   }
-  std::vector<std::vector<float>> gradients_of(std::span<const Parameters> stack, std::span<const std::int64_t> chosen) override {
+  std::vector<std::vector<float>> gradients_of(std::span<const Parameters> stack,
+                                               std::span<const std::int64_t> chosen) override {
     std::vector<std::vector<float>> all;
     for (const Parameters& p : stack) {
       std::vector<double> gradient(p.size(), 0.0);
-      for (const std::int64_t s : chosen) add_gradient(p, static_cast<std::size_t>(s), 1 / static_cast<double>(chosen.size()), gradient);
+      for (const std::int64_t s : chosen)
+        add_gradient(p, static_cast<std::size_t>(s), 1 / static_cast<double>(chosen.size()), gradient);
       all.emplace_back(gradient.begin(), gradient.end());
     }
     return all;
   }
-  std::vector<double> mean_losses(std::span<const Parameters>) override { throw std::logic_error("no measure asks for losses yet"); }
-  std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("no measure asks for this gradient yet"); }
+  std::vector<double> mean_losses(std::span<const Parameters>) override {
+    throw std::logic_error("no measure asks for losses yet");
+  }
+  std::vector<float> mean_gradient(Parameters) override {
+    throw std::logic_error("no measure asks for this gradient yet");
+  }
   std::vector<float> logit_derivatives(Parameters direction) override {
     std::vector<float> p, all;
     for (const Model::Entry& e : model_.arrays) p.insert(p.end(), e.final.begin(), e.final.end());
@@ -64,18 +72,24 @@ class FcnProbe final : public Probe {
  private:
   static constexpr std::size_t n = 40;
   // Arrays are weight, bias, weight, bias, ... after each other.
-  std::size_t outputs(std::size_t layer) const { return static_cast<std::size_t>(model_.arrays[2 * layer].shape[0]); }
-  std::size_t inputs(std::size_t layer) const { return static_cast<std::size_t>(model_.arrays[2 * layer].shape[1]); }
+  std::size_t outputs(std::size_t layer) const {
+    return static_cast<std::size_t>(model_.arrays[2 * layer].shape[0]);
+  }
+  std::size_t inputs(std::size_t layer) const {
+    return static_cast<std::size_t>(model_.arrays[2 * layer].shape[1]);
+  }
 
   // The sample, then what each layer puts out.
   std::vector<std::vector<double>> units(Parameters p, std::size_t sample) const {
     const auto first = inputs_.begin() + static_cast<std::ptrdiff_t>(sample * inputs(0));
     std::vector<std::vector<double>> all = {{first, first + static_cast<std::ptrdiff_t>(inputs(0))}};
-    for (std::size_t l = 0, offset = 0; l < model_.layers.size(); offset += (inputs(l) + 1) * outputs(l), ++l) {
+    for (std::size_t l = 0, offset = 0; l < model_.layers.size();
+         offset += (inputs(l) + 1) * outputs(l), ++l) {
       std::vector<double> y;
       for (std::size_t o = 0; o < outputs(l); ++o) {
         double sum = static_cast<double>(p[offset + inputs(l) * outputs(l) + o]);
-        for (std::size_t i = 0; i < inputs(l); ++i) sum += all[l][i] * static_cast<double>(p[offset + o * inputs(l) + i]);
+        for (std::size_t i = 0; i < inputs(l); ++i)
+          sum += all[l][i] * static_cast<double>(p[offset + o * inputs(l) + i]);
         y.push_back(l + 1 < model_.layers.size() ? std::max(0.0, sum) : sum);
       }
       all.push_back(y);
@@ -86,7 +100,8 @@ class FcnProbe final : public Probe {
   std::vector<double> derivative(Parameters p, Parameters direction, std::size_t sample) const {
     const auto all = units(p, sample);
     std::vector<double> below(inputs(0), 0.0);
-    for (std::size_t l = 0, offset = 0; l < model_.layers.size(); offset += (inputs(l) + 1) * outputs(l), ++l) {
+    for (std::size_t l = 0, offset = 0; l < model_.layers.size();
+         offset += (inputs(l) + 1) * outputs(l), ++l) {
       std::vector<double> y;
       for (std::size_t o = 0; o < outputs(l); ++o) {
         double sum = static_cast<double>(direction[offset + inputs(l) * outputs(l) + o]);
@@ -151,7 +166,8 @@ void swap_units(Model& m, std::size_t layer) {
   swap(m.weight(layer), [&](std::size_t i) { return exchange(i / row) * row + i % row; });
   swap(m.bias(layer), exchange);
   const auto& next = m.weight(layer + 1).shape;
-  const std::size_t positions = next.size() == 4 ? static_cast<std::size_t>(next[2] * next[3]) : 1, inputs = static_cast<std::size_t>(next[1]);
+  const std::size_t positions = next.size() == 4 ? static_cast<std::size_t>(next[2] * next[3]) : 1,
+                    inputs = static_cast<std::size_t>(next[1]);
   swap(m.weight(layer + 1), [&](std::size_t i) {
     const std::size_t input = i / positions % inputs;
     return i + exchange(input) * positions - input * positions;
@@ -175,7 +191,8 @@ const std::vector<Transformation>& transformations() {
       {invariant_unit_scale, "unit scale",
        [](Model& m) {
          const auto row = m.weight(0).final.size() / static_cast<std::size_t>(m.weight(0).shape[0]);
-         for_each_value(m.weight(0), false, [row](std::size_t i, float x) { return x * (i / row == 1 ? 4.0f : 1.0f); });
+         for_each_value(m.weight(0), false,
+                        [row](std::size_t i, float x) { return x * (i / row == 1 ? 4.0f : 1.0f); });
        }},
       {invariant_relu_rescaling, "ReLU rescaling",
        [](Model& m) {
@@ -183,7 +200,11 @@ const std::vector<Transformation>& transformations() {
          for_each_value(m.bias(0), false, [](std::size_t, float x) { return 2 * x; });
          for_each_value(m.weight(1), false, [](std::size_t, float x) { return 0.5f * x; });
        }},
-      {invariant_bias, "biases", [](Model& m) { for_each_value(m.bias(1), false, [](std::size_t i, float x) { return x + 0.1f + 0.2f * static_cast<float>(i); }); }},
+      {invariant_bias, "biases",
+       [](Model& m) {
+         for_each_value(m.bias(1), false,
+                        [](std::size_t i, float x) { return x + 0.1f + 0.2f * static_cast<float>(i); });
+       }},
   };
   return all;
 }
@@ -195,7 +216,9 @@ TEST_CASE("every measure describes itself") {
   for (const Measure& m : all_measures().all()) {
     CAPTURE(m.info.id);
     CHECK(ids.insert(m.info.id).second);
-    for (const std::string_view text : {m.info.name, m.info.formula, m.info.latex, m.info.source, m.info.family}) CHECK_FALSE(text.empty());
+    for (const std::string_view text :
+         {m.info.name, m.info.formula, m.info.latex, m.info.source, m.info.family})
+      CHECK_FALSE(text.empty());
     CHECK((m.info.needs & (needs_weights | needs_history)) != 0);
     CHECK(m.info.revision >= 1);
   }
@@ -207,7 +230,8 @@ TEST_CASE("every measure gives a value where its needs are met, and says so wher
     CAPTURE(m.info.id);
     Model fcn = random_fcn({12, 11, 7, 5}, 1);
     CHECK(run(m, fcn).ok());
-    const bool needs_probe = (m.info.needs & (needs_data | needs_labels | needs_gradients | needs_hessian)) != 0;
+    const bool needs_probe =
+        (m.info.needs & (needs_data | needs_labels | needs_gradients | needs_hessian)) != 0;
     const Outcome blind = run(m, fcn, false);
     CHECK(blind.ok() == !needs_probe);
     if (needs_probe) CHECK(blind.status() == Outcome::Status::not_applicable);
@@ -234,7 +258,8 @@ TEST_CASE("declared invariances hold, and no others") {
         for (std::uint64_t seed = 0; seed < 4; ++seed) {
           Model model = conv ? random_conv(seed) : random_fcn({12, 11, 7, 5}, seed);
           if (seed == 3)  // small weights, where a smoothed cosine gives itself away
-            for (Model::Entry& e : model.arrays) for_each_value(e, true, [](std::size_t, float x) { return 0.01f * x; });
+            for (Model::Entry& e : model.arrays)
+              for_each_value(e, true, [](std::size_t, float x) { return 0.01f * x; });
           const double before = *run(m, model).value();
           t.apply(model);
           const Outcome after = run(m, model);
@@ -245,7 +270,7 @@ TEST_CASE("declared invariances hold, and no others") {
       if ((m.info.invariances & t.flag) != 0)
         CHECK(largest < 2e-6);
       else if (!m.info.stochastic)  // a search may end where it did
-        CHECK(largest > 1e-5);  // an invariance that is not declared would be seen here
+        CHECK(largest > 1e-5);      // an invariance that is not declared would be seen here
     }
 }
 

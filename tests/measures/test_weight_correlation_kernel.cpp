@@ -19,7 +19,8 @@ struct Guarded {
   std::vector<unsigned char> bytes;
   std::size_t count;
   static constexpr std::size_t guard = 65;  // not a multiple of 4
-  explicit Guarded(const std::vector<float>& values) : bytes(values.size() * 4 + 2 * guard + 3, 0xA5), count(values.size()) {
+  explicit Guarded(const std::vector<float>& values)
+      : bytes(values.size() * 4 + 2 * guard + 3, 0xA5), count(values.size()) {
     if (!values.empty()) std::memcpy(data(), values.data(), values.size() * 4);
   }
   float* data() {
@@ -67,7 +68,8 @@ TEST_CASE("CPU agrees with the reference over sizes") {
   use_instruction_set(set);
   for (const std::int64_t rows : {0, 1, 2, 7, 31, 32, 33, 49, 130, 300})
     for (const std::int64_t length : {0, 1, 9, 31, 33, 255, 257, 784}) {
-      const auto values = random_values(rows * length, 1000 * static_cast<std::uint64_t>(rows) + static_cast<std::uint64_t>(length));
+      const auto values = random_values(
+          rows * length, 1000 * static_cast<std::uint64_t>(rows) + static_cast<std::uint64_t>(length));
       compare({values.data(), 1, rows, length, length, 0});
     }
   use_instruction_set(widest);
@@ -81,7 +83,8 @@ TEST_CASE("CPU agrees with the reference on large shapes") {
 }
 
 TEST_CASE("CPU agrees with the reference on conv layers, slice by slice") {
-  for (const auto& [out, in, k] : {std::tuple{8, 3, 9}, std::tuple{50, 7, 25}, std::tuple{33, 40, 9}, std::tuple{5, 2, 1}}) {
+  for (const auto& [out, in, k] :
+       {std::tuple{8, 3, 9}, std::tuple{50, 7, 25}, std::tuple{33, 40, 9}, std::tuple{5, 2, 1}}) {
     const auto values = random_values(std::int64_t{out} * in * k, 17);
     compare({values.data(), in, out, k, std::int64_t{in} * k, k});
   }
@@ -157,7 +160,8 @@ TEST_CASE("the signed sum is the sum of signed cosines") {
       for (std::int64_t j = i + 1; j < rows; ++j) {
         double dot = 0, ni = 0, nj = 0;
         for (std::int64_t k = 0; k < length; ++k) {
-          const double x = values[static_cast<std::size_t>((b * rows + i) * length + k)], y = values[static_cast<std::size_t>((b * rows + j) * length + k)];
+          const double x = values[static_cast<std::size_t>((b * rows + i) * length + k)],
+                       y = values[static_cast<std::size_t>((b * rows + j) * length + k)];
           dot += x * y;
           ni += x * x;
           nj += y * y;

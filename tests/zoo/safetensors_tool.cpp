@@ -11,7 +11,8 @@ int main(int, char** argv) {
     std::vector<std::vector<float>> values;
     for (const TensorEntry& t : file->tensors()) values.push_back(file->to_float32(t));
     std::vector<TensorToWrite> out;
-    for (std::size_t i = 0; i < values.size(); ++i) out.push_back({file->tensors()[i].name, file->tensors()[i].shape, values[i]});
+    for (std::size_t i = 0; i < values.size(); ++i)
+      out.push_back({file->tensors()[i].name, file->tensors()[i].shape, values[i]});
     write_safetensors(argv[2], out, file->metadata());
   } catch (const Error& e) {
     std::fprintf(stderr, "%s\n", e.what());

@@ -19,7 +19,8 @@ using Catch::Contains;
 namespace {
 
 std::string big_endian(std::uint32_t v) {
-  return {static_cast<char>(v >> 24), static_cast<char>(v >> 16 & 255), static_cast<char>(v >> 8 & 255), static_cast<char>(v & 255)};
+  return {static_cast<char>(v >> 24), static_cast<char>(v >> 16 & 255), static_cast<char>(v >> 8 & 255),
+          static_cast<char>(v & 255)};
 }
 
 std::string idx(const std::vector<std::uint32_t>& shape, const std::string& values) {
@@ -36,7 +37,8 @@ void write_gzip(const std::filesystem::path& path, const std::string& bytes) {
 
 // Two training images of 2 x 3 and one test image.
 void write_small_mnist(const std::filesystem::path& dir) {
-  write_text(dir / "train-images-idx3-ubyte", idx({2, 2, 3}, std::string("\x00\x33\x66\x99\xcc\xff\x01\x02\x03\x04\x05\x06", 12)));
+  write_text(dir / "train-images-idx3-ubyte",
+             idx({2, 2, 3}, std::string("\x00\x33\x66\x99\xcc\xff\x01\x02\x03\x04\x05\x06", 12)));
   write_text(dir / "train-labels-idx1-ubyte", idx({2}, std::string("\x09\x00", 2)));
   write_gzip(dir / "t10k-images-idx3-ubyte.gz", idx({1, 2, 3}, std::string(6, '\x33')));
   write_gzip(dir / "t10k-labels-idx1-ubyte.gz", idx({1}, std::string(1, '\x05')));
@@ -87,28 +89,37 @@ TEST_CASE("faults of idx files name file, offset, expected and found") {
   };
   const std::string images = idx({2, 2, 3}, std::string(12, 'a'));
   fails("train-images-idx3-ubyte", images.substr(0, 10), "too short for an idx header of 16");
-  fails("train-images-idx3-ubyte", "\x01" + images.substr(1), "at offset 0, expected the idx magic 0 0 8 3 (unsigned bytes, 3 dimensions), found 1 0 8 3");
+  fails("train-images-idx3-ubyte", "\x01" + images.substr(1),
+        "at offset 0, expected the idx magic 0 0 8 3 (unsigned bytes, 3 dimensions), found 1 0 8 3");
   fails("train-images-idx3-ubyte", idx({12}, std::string(12, 'a')), "found 0 0 8 1");
-  fails("train-images-idx3-ubyte", images.substr(0, 20), "at offset 16, expected the 2x2x3 bytes that the header announces, found 4; the file is cut short");
+  fails("train-images-idx3-ubyte", images.substr(0, 20),
+        "at offset 16, expected the 2x2x3 bytes that the header announces, found 4; the file is cut short");
   fails("train-images-idx3-ubyte", images + "xx", "found 14; the file is too long");
-  fails("train-images-idx3-ubyte", idx({4294967295u, 4294967295u, 4294967295u}, "a"), "the file is cut short");
+  fails("train-images-idx3-ubyte", idx({4294967295u, 4294967295u, 4294967295u}, "a"),
+        "the file is cut short");
   fails("train-images-idx3-ubyte", idx({3, 2, 3}, std::string(18, 'a')), "holds 3 images");
-  fails("train-labels-idx1-ubyte", idx({2}, std::string("\x01\x0a", 2)), "at offset 9, expected a label from 0 to 9, found 10");
+  fails("train-labels-idx1-ubyte", idx({2}, std::string("\x01\x0a", 2)),
+        "at offset 9, expected a label from 0 to 9, found 10");
   fails("train-images-idx3-ubyte", idx({2, 3, 3}, std::string(18, 'a')), "the sizes must agree");
   fails("train-images-idx3-ubyte", "\x1f\x8b rubbish", "broken gzip data");
   write_small_mnist(dir.path());
   const std::string zipped = read_text(dir / "t10k-images-idx3-ubyte.gz");
   fails("t10k-images-idx3-ubyte.gz", zipped.substr(0, zipped.size() - 9), "broken gzip data");
   std::filesystem::remove(dir / "t10k-images-idx3-ubyte.gz");
-  CHECK_THROWS_WITH(load_dataset("mnist", dir.path()), Contains("gapbench data fetch mnist") && Contains("t10k-images"));
+  CHECK_THROWS_WITH(load_dataset("mnist", dir.path()),
+                    Contains("gapbench data fetch mnist") && Contains("t10k-images"));
 }
 
 TEST_CASE("CIFAR files are read and their faults named") {
   const TemporaryDir dir;
   const std::filesystem::path folder = dir / "cifar-10-batches-bin";
   std::filesystem::create_directory(folder);
-  const auto record = [](int label, char pixel) { return std::string(1, static_cast<char>(label)) + std::string(3072, pixel); };
-  for (int b = 1; b <= 5; ++b) write_text(folder / ("data_batch_" + std::to_string(b) + ".bin"), record(b, static_cast<char>(b)) + record(0, '\0'));
+  const auto record = [](int label, char pixel) {
+    return std::string(1, static_cast<char>(label)) + std::string(3072, pixel);
+  };
+  for (int b = 1; b <= 5; ++b)
+    write_text(folder / ("data_batch_" + std::to_string(b) + ".bin"),
+               record(b, static_cast<char>(b)) + record(0, '\0'));
   write_text(folder / "test_batch.bin", record(9, '\x10'));
   const Dataset d = load_dataset("cifar10", dir.path());
   CHECK(d.train.count == 10);
@@ -116,9 +127,11 @@ TEST_CASE("CIFAR files are read and their faults named") {
   CHECK(d.train.labels == std::vector<std::uint8_t>{1, 0, 2, 0, 3, 0, 4, 0, 5, 0});
   CHECK(d.train.pixels[2 * 3072] == 2);
   write_text(folder / "data_batch_3.bin", record(3, 'x') + "short");
-  CHECK_THROWS_WITH(load_dataset("cifar10", dir.path()), Contains("data_batch_3.bin") && Contains("begins at offset 3073"));
+  CHECK_THROWS_WITH(load_dataset("cifar10", dir.path()),
+                    Contains("data_batch_3.bin") && Contains("begins at offset 3073"));
   write_text(folder / "data_batch_3.bin", record(1, 'x') + record(10, 'x'));
-  CHECK_THROWS_WITH(load_dataset("cifar10", dir.path()), Contains("at offset 3073, expected a label from 0 to 9, found 10"));
+  CHECK_THROWS_WITH(load_dataset("cifar10", dir.path()),
+                    Contains("at offset 3073, expected a label from 0 to 9, found 10"));
   // CIFAR-100: coarse label, fine label
   const std::filesystem::path fine = dir / "cifar-100-binary";
   std::filesystem::create_directory(fine);
@@ -129,21 +142,25 @@ TEST_CASE("CIFAR files are read and their faults named") {
 
 TEST_CASE("subsets are nested, deterministic and keep samples whole") {
   const Dataset d = load_dataset("digits", "");
-  const Samples large = train_samples(d, 500, false), small = train_samples(d, 120, false), all = train_samples(d, 0, false);
+  const Samples large = train_samples(d, 500, false), small = train_samples(d, 120, false),
+                all = train_samples(d, 0, false);
   CHECK(std::equal(small.images.begin(), small.images.end(), large.images.begin()));
   CHECK(std::equal(small.labels.begin(), small.labels.end(), large.labels.begin()));
   std::set<std::vector<float>> known;
   for (std::size_t i = 0; i < 1438; ++i) {
-    std::vector<float> image(all.images.begin() + static_cast<std::ptrdiff_t>(64 * i), all.images.begin() + static_cast<std::ptrdiff_t>(64 * i + 64));
+    std::vector<float> image(all.images.begin() + static_cast<std::ptrdiff_t>(64 * i),
+                             all.images.begin() + static_cast<std::ptrdiff_t>(64 * i + 64));
     image.push_back(static_cast<float>(all.labels[i]));
     known.insert(image);
   }
   for (std::size_t i = 0; i < 500; ++i) {
-    std::vector<float> image(large.images.begin() + static_cast<std::ptrdiff_t>(64 * i), large.images.begin() + static_cast<std::ptrdiff_t>(64 * i + 64));
+    std::vector<float> image(large.images.begin() + static_cast<std::ptrdiff_t>(64 * i),
+                             large.images.begin() + static_cast<std::ptrdiff_t>(64 * i + 64));
     image.push_back(static_cast<float>(large.labels[i]));
     CHECK(known.count(image) == 1);
   }
-  CHECK(small.labels != std::vector<std::int64_t>(all.labels.begin(), all.labels.begin() + 120));  // not the file's first
+  CHECK(small.labels !=
+        std::vector<std::int64_t>(all.labels.begin(), all.labels.begin() + 120));  // not the file's first
   CHECK(test_samples(d, 120, false).images == test_samples(d, 0, false).images);
   CHECK_THROWS_WITH(train_samples(d, 1439, false), Contains("1439 is more than the 1438"));
 }
@@ -161,13 +178,18 @@ TEST_CASE("standardised training samples have mean 0 and variance 1 in each chan
     CHECK(std::abs(sum / n) < 1e-6);
     CHECK(squares / n == Approx(1).epsilon(1e-6));
     // the test split goes through the training split's map: recovering a pixel needs that mean and deviation
-    const Samples raw = test_samples(d, size, false), mapped = test_samples(d, size, true), plain = train_samples(d, size, false);
+    const Samples raw = test_samples(d, size, false), mapped = test_samples(d, size, true),
+                  plain = train_samples(d, size, false);
     const double mean = std::accumulate(plain.images.begin(), plain.images.end(), 0.0) / n;
     double variance = 0;
-    for (const float x : plain.images) variance += (static_cast<double>(x) - mean) * (static_cast<double>(x) - mean) / n;
+    for (const float x : plain.images)
+      variance += (static_cast<double>(x) - mean) * (static_cast<double>(x) - mean) / n;
     for (std::size_t i = 0; i < raw.images.size(); i += 997)
-      CHECK(static_cast<double>(mapped.images[i]) == Approx((static_cast<double>(raw.images[i]) - mean) / std::sqrt(variance)).epsilon(1e-5));
+      CHECK(static_cast<double>(mapped.images[i]) ==
+            Approx((static_cast<double>(raw.images[i]) - mean) / std::sqrt(variance)).epsilon(1e-5));
   }
 }
 
-TEST_CASE("unknown sets are refused with the nearest name") { CHECK_THROWS_WITH(load_dataset("fashion-mnits", "."), Contains("did you mean 'fashion-mnist'?")); }
+TEST_CASE("unknown sets are refused with the nearest name") {
+  CHECK_THROWS_WITH(load_dataset("fashion-mnits", "."), Contains("did you mean 'fashion-mnist'?"));
+}

@@ -10,8 +10,12 @@ using nlohmann::json;
 
 namespace {
 
-ZooSpec parse(const json& j) { return ZooSpec::parse(j.dump(), "test"); }
-json minimal() { return {{"data", {{"name", "digits"}}}}; }
+ZooSpec parse(const json& j) {
+  return ZooSpec::parse(j.dump(), "test");
+}
+json minimal() {
+  return {{"data", {{"name", "digits"}}}};
+}
 
 json with(const std::string& key, const json& value) {
   json j = minimal();
@@ -38,7 +42,9 @@ TEST_CASE("the grid is the product of the axes times the seeds, first axis slowe
   j["axes"] = json::parse(R"({"width": [8, 16], "lr": [0.1, 0.2, 0.3]})");
   j["seeds"] = json::array({7, 3});
   // the order of axes is the user's, which a parsed text keeps
-  const ZooSpec spec = ZooSpec::parse(R"({"data": {"name": "digits"}, "axes": {"width": [8, 16], "lr": [0.1, 0.2, 0.3]}, "seeds": [7, 3]})", "test");
+  const ZooSpec spec = ZooSpec::parse(
+      R"({"data": {"name": "digits"}, "axes": {"width": [8, 16], "lr": [0.1, 0.2, 0.3]}, "seeds": [7, 3]})",
+      "test");
   const auto models = expand(spec, "sha");
   REQUIRE(models.size() == 12);
   std::size_t i = 0;
@@ -73,7 +79,8 @@ TEST_CASE("an exclusion takes out every configuration that matches all of it") {
 }
 
 TEST_CASE("equal values written in two ways are one model, and one axis value") {
-  const json a = with("fixed", {{"width", 32}, {"weight_decay", 0}}), b = with("fixed", {{"width", 32.0}, {"weight_decay", 0.0}});
+  const json a = with("fixed", {{"width", 32}, {"weight_decay", 0}}),
+             b = with("fixed", {{"width", 32.0}, {"weight_decay", 0.0}});
   CHECK(expand(parse(a), "sha")[0].id == expand(parse(b), "sha")[0].id);
   CHECK_THROWS_WITH(parse(with("axes", {{"width", {32, 32.0}}})), Catch::Contains("lists 32 twice"));
 }
@@ -102,7 +109,8 @@ TEST_CASE("a model record reads back, and an edited one is refused") {
   CHECK(again.configuration == m.configuration);
   json edited = m.to_json();
   edited["hp"]["lr"] = 0.3;
-  CHECK_THROWS_WITH(ModelSpec::from_json(edited, "record"), Catch::Contains("does not belong to these hyper-parameters"));
+  CHECK_THROWS_WITH(ModelSpec::from_json(edited, "record"),
+                    Catch::Contains("does not belong to these hyper-parameters"));
   edited = m.to_json();
   edited.erase("seed");
   CHECK_THROWS_WITH(ModelSpec::from_json(edited, "record"), Catch::Contains("record: not a model record"));
@@ -142,5 +150,6 @@ TEST_CASE("what a spec may not say is refused with the place and what was allowe
     CAPTURE(spec.dump());
     CHECK_THAT(message(spec), Catch::Contains(expected));
   }
-  CHECK_THROWS_WITH(ZooSpec::parse("{\"data\": ", "half.json"), Catch::Contains("half.json: not valid JSON at byte"));
+  CHECK_THROWS_WITH(ZooSpec::parse("{\"data\": ", "half.json"),
+                    Catch::Contains("half.json: not valid JSON at byte"));
 }

@@ -34,7 +34,8 @@ TEST_CASE("a file is replaced as a whole and nothing else is left behind") {
 
 TEST_CASE("a file that cannot be written is named, and what was there stays") {
   const TemporaryDir dir;
-  CHECK_THROWS_WITH(write_file_atomically(dir.path() / "missing" / "a", "x"), Contains("missing/a") && Contains("No such file"));
+  CHECK_THROWS_WITH(write_file_atomically(dir.path() / "missing" / "a", "x"),
+                    Contains("missing/a") && Contains("No such file"));
   std::filesystem::create_directory(dir / "folder");
   write_text(dir.path() / "folder" / "inside", "x");
   CHECK_THROWS_AS(write_file_atomically(dir / "folder", "x"), InputError);
@@ -56,7 +57,9 @@ TEST_CASE("SHA-256 of the published examples") {
 TEST_CASE("safetensors read back what was written") {
   const TemporaryDir dir;
   const std::vector<float> a = {1, -2, 3.5f, 0, 5, 6}, b = {7}, none;
-  write_safetensors(dir / "t.safetensors", {{"layers.0.weight", {2, 3}, a}, {"scalar", {}, b}, {"empty", {0, 4}, none}}, {{"format", "pt"}, {"quote", "\"x\""}});
+  write_safetensors(dir / "t.safetensors",
+                    {{"layers.0.weight", {2, 3}, a}, {"scalar", {}, b}, {"empty", {0, 4}, none}},
+                    {{"format", "pt"}, {"quote", "\"x\""}});
   const auto file = TensorFile::open(dir / "t.safetensors");
   REQUIRE(file->tensors().size() == 3);
   CHECK(file->metadata().at("quote") == "\"x\"");
@@ -90,22 +93,37 @@ TEST_CASE("every fault of a safetensors file is named") {
       {with_header("{}", "").substr(0, 9), "is more than the file has"},
       {with_header("[]", ""), "must be a JSON object"},
       {with_header("{\"a\": ", ""), "is not valid JSON"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [2]}})", eight), "must have dtype, shape and data_offsets"},
-      {with_header(R"({"a": {"dtype": "F99", "shape": [2], "data_offsets": [0, 8]}})", eight), "has dtype F99"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})", eight), "hold 8 bytes, F32 [3] needs 12"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}})", eight), "reach beyond the 8 bytes of data"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}})", eight), "reach beyond"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 8]}})", eight), "is not a list of sizes"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [4294967296, 4294967296], "data_offsets": [0, 8]}})", eight), "is not a list of sizes"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})", eight), "overlap"},
-      {with_header(R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})", eight), "names 'a' twice"},
+      {with_header(R"({"a": {"dtype": "F32", "shape": [2]}})", eight),
+       "must have dtype, shape and data_offsets"},
+      {with_header(R"({"a": {"dtype": "F99", "shape": [2], "data_offsets": [0, 8]}})", eight),
+       "has dtype F99"},
+      {with_header(R"({"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})", eight),
+       "hold 8 bytes, F32 [3] needs 12"},
+      {with_header(R"({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}})", eight),
+       "reach beyond the 8 bytes of data"},
+      {with_header(R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}})", eight),
+       "reach beyond"},
+      {with_header(R"({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 8]}})", eight),
+       "is not a list of sizes"},
+      {with_header(R"({"a": {"dtype": "F32", "shape": [4294967296, 4294967296], "data_offsets": [0, 8]}})",
+                   eight),
+       "is not a list of sizes"},
+      {with_header(
+           R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})",
+           eight),
+       "overlap"},
+      {with_header(
+           R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}})",
+           eight),
+       "names 'a' twice"},
       {with_header(R"({"__metadata__": {"k": 1}})", ""), "__metadata__ k must be a text"},
   };
   for (const auto& [bytes, expected] : cases) {
     CAPTURE(expected);
     write_text(dir / "bad.safetensors", bytes);
     CHECK_THROWS_AS(TensorFile::open(dir / "bad.safetensors"), InputError);
-    CHECK_THROWS_WITH(TensorFile::open(dir / "bad.safetensors"), Contains("bad.safetensors") && Contains(expected));
+    CHECK_THROWS_WITH(TensorFile::open(dir / "bad.safetensors"),
+                      Contains("bad.safetensors") && Contains(expected));
   }
 }
 
@@ -135,7 +153,8 @@ TEST_CASE("the store keeps models apart and says which file is broken") {
   write_text(store.file("aa", "measures.jsonl"), "{\"x\": 1}\n{\"x\"");
   CHECK_THROWS_WITH(store.read_json_lines("aa", "measures.jsonl"), Contains("measures.jsonl: line 2"));
   write_text(store.file("aa", "result.json"), "{");
-  CHECK_THROWS_WITH(store.read_json("aa", "result.json"), Contains("result.json") && Contains("delete the folder"));
+  CHECK_THROWS_WITH(store.read_json("aa", "result.json"),
+                    Contains("result.json") && Contains("delete the folder"));
   write_text(store.file("aa", ".final.safetensors.tmp-x1y2z3"), "half");
   store.remove_leftovers("aa");
   CHECK_FALSE(std::filesystem::exists(store.file("aa", ".final.safetensors.tmp-x1y2z3")));

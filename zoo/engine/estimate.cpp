@@ -31,7 +31,8 @@ std::int64_t samples_of(const ModelSpec& m, const TrainingDataCache& data) {
 
 // Of one worker, in bytes.
 double memory(const Architecture& a, std::int64_t batch) {
-  constexpr double evaluated = 1000, of_a_thread = 32 << 20;  // its stack, heap and the libraries' own buffers
+  constexpr double evaluated = 1000,
+                   of_a_thread = 32 << 20;  // its stack, heap and the libraries' own buffers
   double units = 0, widest = 0;
   for (const Op& op : a.plan().ops) {
     units += static_cast<double>(op.out.size());

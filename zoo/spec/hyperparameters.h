@@ -31,6 +31,7 @@ nlohmann::json checked_hyperparameter(std::string_view name, const nlohmann::jso
                                       const std::string& where);
 
 // The members of HyperParameters, each named as its hyper-parameter: what reading and writing go through.
+// clang-format off: its layout of such a list changes with every run
 #define GAPBENCH_HYPERPARAMETERS(FIELD)                                                                     \
   FIELD(network)                                                                                            \
   FIELD(depth)                                                                                              \
@@ -42,6 +43,7 @@ nlohmann::json checked_hyperparameter(std::string_view name, const nlohmann::jso
                       FIELD(label_smoothing) FIELD(label_noise) FIELD(label_noise_kind) FIELD(augmentation) \
                           FIELD(mixup_alpha) FIELD(train_size) FIELD(standardise) FIELD(max_epochs)         \
                               FIELD(max_steps) FIELD(target_cross_entropy) FIELD(check_every)
+// clang-format on
 
 /// What decides a model's weights apart from data and seed. Complete: every hyper-parameter has a value.
 struct HyperParameters {

@@ -21,8 +21,7 @@ inline Design grid(const std::vector<std::uint32_t>& levels, std::uint32_t repea
   for (const std::uint32_t l : levels) {
     block /= l;
     DesignAxis axis{"axis" + std::to_string(d.axes.size()), l, {}};
-    for (std::size_t i = 0; i < d.items; ++i)
-      axis.level.push_back(static_cast<std::uint32_t>(i / block % l));
+    for (std::size_t i = 0; i < d.items; ++i) axis.level.push_back(static_cast<std::uint32_t>(i / block % l));
     d.axes.push_back(std::move(axis));
   }
   return d;

@@ -30,8 +30,9 @@ json correlations(const json& request) {
                  {"pearson", or_null(pearson(x, y))},
                  {"spearman", or_null(spearman(x, y))}};
   for (const bool additive : {true, false})
-    for (const auto& [name, rank] : {std::pair{"both", ImportanceRank::both}, std::pair{"x", ImportanceRank::by_x},
-                                     std::pair{"input", ImportanceRank::input_order}})
+    for (const auto& [name, rank] :
+         {std::pair{"both", ImportanceRank::both}, std::pair{"x", ImportanceRank::by_x},
+          std::pair{"input", ImportanceRank::input_order}})
       answer[std::string("weighted_") + name + (additive ? "_add" : "_mul")] =
           or_null(weighted_tau(x, y, {rank, additive, {}}));
   return answer;
@@ -53,7 +54,8 @@ json predict(const json& request) {
   const auto by_configuration = configuration_folds(d.items, request["folds"], 1);
   std::vector<std::uint32_t> fold;
   for (const std::uint32_t c : configuration) fold.push_back(by_configuration[c]);
-  const Features levels = level_features(d, configuration), both = with_rank(levels, request["x"].get<std::vector<double>>());
+  const Features levels = level_features(d, configuration),
+                 both = with_rank(levels, request["x"].get<std::vector<double>>());
   json answer = {{"fold", fold}, {"in_sample", in_sample(both, gap)}};
   for (const auto& [name, features] : {std::pair{"levels", &levels}, std::pair{"both", &both}}) {
     const OutOfFold fit = out_of_fold(*features, gap, fold);
@@ -103,6 +105,8 @@ int main() {
     std::cout << (request.contains("csv")      ? rank_csvs(request)
                   : request.contains("folds")  ? predict(request)
                   : request.contains("score")  ? many(request)
-                  : request.contains("groups") ? robust(request) : correlations(request)) << "\n";
+                  : request.contains("groups") ? robust(request)
+                                               : correlations(request))
+              << "\n";
   }
 }

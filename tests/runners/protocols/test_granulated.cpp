@@ -55,7 +55,8 @@ TEST_CASE("a monotone map of the measure within a cell changes nothing; a two-le
   const Values x = random_values(6, 1), y = random_values(6, 2);
   // axis 1's cells are the items of one level of axis 0: map each by a monotone map of its own
   Values mapped = x;
-  for (std::size_t i = 0; i < 6; ++i) mapped[i] = d.axes[0].level[i] == 0 ? std::exp(5 * x[i]) : -1 / (x[i] + 1);
+  for (std::size_t i = 0; i < 6; ++i)
+    mapped[i] = d.axes[0].level[i] == 0 ? std::exp(5 * x[i]) : -1 / (x[i] + 1);
   CHECK(*granulated(axes, mapped, y).axes[1].psi == *granulated(axes, x, y).axes[1].psi);
   // two levels: (concordant - discordant) / cells
   int sum = 0;

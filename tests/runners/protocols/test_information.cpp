@@ -34,8 +34,8 @@ double information(const Table& t, double n) {
 
 // Tables per cell of the levels of the axes in `set`, over ordered pairs of positions; self pairs or copies of
 // an item only when asked for.
-std::map<Key, Table> tables(const Design& d, const std::vector<std::size_t>& set, const Values& x, const Values& g,
-                            const std::vector<std::uint32_t>& item, bool self) {
+std::map<Key, Table> tables(const Design& d, const std::vector<std::size_t>& set, const Values& x,
+                            const Values& g, const std::vector<std::uint32_t>& item, bool self) {
   std::map<Key, Table> all;
   for (std::size_t i = 0; i < item.size(); ++i)
     for (std::size_t j = 0; j < item.size(); ++j) {
@@ -70,8 +70,8 @@ struct Evaluation {
   std::vector<PgdlScore> pgdl;
 };
 
-Evaluation evaluate(const Design& d, const std::vector<Values>& measures,
-                    const PairSample& sample, const Conditioning& conditioning) {
+Evaluation evaluate(const Design& d, const std::vector<Values>& measures, const PairSample& sample,
+                    const Conditioning& conditioning) {
   Evaluation e;
   SignCountsMemory memory;
   std::vector<CellCounts> counts;
@@ -91,15 +91,12 @@ Evaluation evaluate(const Design& d, const std::vector<Values>& measures,
 
 TEST_CASE("the published PGDL scores of task 1 come out to 12 decimals, and Jiang's K as computed apart") {
   const auto task = testing::pgdl_task1();
-  const std::map<std::string, double> published = {{"VPM_1", 0.060700993773},
-                                                   {"VPM_80", 0.056105256539},
-                                                   {"VR", 0.093162888051},
-                                                   {"WCV", 0.277451042877}};
+  const std::map<std::string, double> published = {
+      {"VPM_1", 0.060700993773}, {"VPM_80", 0.056105256539}, {"VR", 0.093162888051}, {"WCV", 0.277451042877}};
   const Conditioning conditioning(task.design);
   std::vector<Values> measures;
   for (const auto& [name, values] : task.measures) measures.push_back(values);
-  const Evaluation e =
-      evaluate(task.design, measures, identity_sample(task.gap), conditioning);
+  const Evaluation e = evaluate(task.design, measures, identity_sample(task.gap), conditioning);
   std::size_t m = 0;
   for (const auto& [name, values] : task.measures) {
     const auto& expected = task.expected[name];
@@ -120,7 +117,9 @@ TEST_CASE("the published PGDL scores of task 1 come out to 12 decimals, and Jian
               Approx(expected["cmi_jiang_S1"][names[0]].get<double>()).epsilon(0).margin(1e-12));
       else
         CHECK(*e.pgdl[m].ratio[s] ==
-              Approx(expected["cmi_all_pairs"][names[0] + "|" + names[1]].get<double>()).epsilon(0).margin(1e-12));
+              Approx(expected["cmi_all_pairs"][names[0] + "|" + names[1]].get<double>())
+                  .epsilon(0)
+                  .margin(1e-12));
     }
     ++m;
   }
@@ -145,8 +144,7 @@ TEST_CASE("a single axis as the measure scores exactly 0, an additive model of a
     measures.push_back(values);
   }
   measures.push_back(additive);
-  const Evaluation e =
-      evaluate(task.design, measures, identity_sample(task.gap), conditioning);
+  const Evaluation e = evaluate(task.design, measures, identity_sample(task.gap), conditioning);
   for (std::size_t m = 0; m + 1 < measures.size(); ++m) CHECK(*e.pgdl[m].score == Approx(0).margin(1e-12));
   CHECK(*e.pgdl.back().score == Approx(0.225011).epsilon(0).margin(6e-7));
 }
@@ -161,7 +159,8 @@ TEST_CASE("counts give what a loop over all pairs gives, with ties, holes, permu
     const Values gap = ties ? coarse_values(d.items, 100 + trial, 4) : random_values(d.items, 100 + trial);
     std::vector<Values> measures;
     for (std::uint64_t m = 0; m < (many ? 70u : 3u); ++m)
-      measures.push_back(m % 2 == 1 ? coarse_values(d.items, 7 * m + 1, 3) : random_values(d.items, 7 * m + 1));
+      measures.push_back(m % 2 == 1 ? coarse_values(d.items, 7 * m + 1, 3)
+                                    : random_values(d.items, 7 * m + 1));
     measures.emplace_back(d.items, 1.0);  // a constant
     std::vector<std::uint32_t> item, measured;
     for (std::uint32_t i = 0; i < d.items; ++i) item.push_back(i);
@@ -189,7 +188,9 @@ TEST_CASE("counts give what a loop over all pairs gives, with ties, holes, permu
         }
         if (!e.pgdl.empty() && trial < 8 && conditioning.sets[s].size() == 2)
           CHECK(*e.pgdl[m].ratio[s] ==
-                Approx(*ratio(tables(d, conditioning.sets[s], x, gap, item, true), true)).epsilon(0).margin(1e-11));
+                Approx(*ratio(tables(d, conditioning.sets[s], x, gap, item, true), true))
+                    .epsilon(0)
+                    .margin(1e-11));
       }
       REQUIRE(e.k[m].k.has_value() == (smallest < 2));
       if (e.k[m].k) CHECK(*e.k[m].k == Approx(smallest).epsilon(0).margin(1e-11));

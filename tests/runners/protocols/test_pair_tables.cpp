@@ -22,7 +22,8 @@ TEST_CASE("resampled tau-b and tau-c are those of the drawn runs") {
       for (std::uint32_t s = 0; s <= random.below(4); ++s) configuration.push_back(c);
     const std::size_t n = configuration.size();
     const Values gap = trial % 2 ? coarse_values(n, trial + 10, 6) : random_values(n, trial + 10);
-    std::vector<Values> measures = {random_values(n, 1), coarse_values(n, 2, 3), Values(n, 1.0), random_values(n, 3)};
+    std::vector<Values> measures = {random_values(n, 1), coarse_values(n, 2, 3), Values(n, 1.0),
+                                    random_values(n, 3)};
     for (std::size_t i = 0; i < n; i += 3) measures[3][i] = std::numeric_limits<double>::quiet_NaN();
     const Runs runs = Runs::from(gap, configuration, configurations);
     const BootstrapDraws draws(configurations, 21, trial);

@@ -156,7 +156,8 @@ TEST_CASE("bootstrap intervals are those of a plain recomputation of each draw")
       rho.push_back(*spearman(x, y));
       r.push_back(*pearson(x, y));
       tau_items.push_back(*kendall(ix, iy).tau_b);
-      const std::size_t chosen = static_cast<std::size_t>(std::min_element(ix.begin(), ix.end()) - ix.begin());
+      const std::size_t chosen =
+          static_cast<std::size_t>(std::min_element(ix.begin(), ix.end()) - ix.begin());
       regret.push_back(iy[chosen] - *std::min_element(iy.begin(), iy.end()));
       // K from its definition over ordered pairs of distinct drawn configurations
       double least = 2;
@@ -179,7 +180,8 @@ TEST_CASE("bootstrap intervals are those of a plain recomputation of each draw")
           const double n = t[0][0] + t[0][1] + t[1][0] + t[1][1];
           const double g1 = t[0][1] + t[1][1], x1 = t[1][0] + t[1][1];
           entropy += f(n) - f(g1) - f(n - g1);
-          information += f(t[0][0]) + f(t[0][1]) + f(t[1][0]) + f(t[1][1]) - f(x1) - f(n - x1) - f(g1) - f(n - g1) + f(n);
+          information += f(t[0][0]) + f(t[0][1]) + f(t[1][0]) + f(t[1][1]) - f(x1) - f(n - x1) - f(g1) -
+                         f(n - g1) + f(n);
         }
         if (entropy > 1e-9) least = std::min(least, information / entropy);
       }
@@ -200,7 +202,9 @@ TEST_CASE("bootstrap intervals are those of a plain recomputation of each draw")
   }
 }
 
-TEST_CASE("permuted tau-c, R2 and MAE are those of the permuted measures; where no draws are valid, the reason says so") {
+TEST_CASE(
+    "permuted tau-c, R2 and MAE are those of the permuted measures; where no draws are valid, the reason "
+    "says so") {
   ProtocolInput in = example({2, 3, 2}, 2);
   for (double& v : in.measures[1].values) v = std::round(10 * v);  // ties
   ProtocolOptions options;
@@ -254,7 +258,8 @@ TEST_CASE("permuted tau-c, R2 and MAE are those of the permuted measures; where 
       CHECK_FALSE(result.measures[m].at(s).interval);
       CHECK(result.measures[m].at(s).interval_reason.find("the bootstrap is not consistent") == 0);
     }
-    CHECK(result.measures[m].at(Stat::pgdl).interval_reason == "a resample of a full grid is not a full grid");
+    CHECK(result.measures[m].at(Stat::pgdl).interval_reason ==
+          "a resample of a full grid is not a full grid");
     CHECK(result.measures[m].at(Stat::robust_rmse_axis).null_reason.find("not permuted") == 0);
     CHECK(result.measures[m].at(Stat::r2_gain).null_reason.find("hyper-parameters") != std::string::npos);
   }
@@ -306,8 +311,8 @@ TEST_CASE("the null is calibrated: a measure of noise is significant as often as
   options.permutations = 199;
   options.resamples = 0;
   const ProtocolResult result = evaluate_protocols(in, options);
-  for (const Stat s : {Stat::tau_b, Stat::spearman, Stat::psi, Stat::jiang_k, Stat::pgdl, Stat::sign_error_mean,
-                       Stat::precision, Stat::weighted_tau}) {
+  for (const Stat s : {Stat::tau_b, Stat::spearman, Stat::psi, Stat::jiang_k, Stat::pgdl,
+                       Stat::sign_error_mean, Stat::precision, Stat::weighted_tau}) {
     double below = 0, family = 0;
     for (const MeasureResult& r : result.measures) {
       below += r.at(s).null->p <= 0.1;
@@ -340,7 +345,8 @@ TEST_CASE("missing values, constants and small inputs give reasons, never NaN") 
       }
     }
   CHECK(result.measures[1].items == 11);
-  CHECK(result.measures[1].at(Stat::pgdl).reason.find("1 of the grid's 12 combinations") != std::string::npos);
+  CHECK(result.measures[1].at(Stat::pgdl).reason.find("1 of the grid's 12 combinations") !=
+        std::string::npos);
   CHECK(result.measures[1].axes[0].cells.cells_used == 5);
   CHECK(result.measures[1].axes[0].cells.cells_possible == 6);
   CHECK(result.measures[2].items == 12);

@@ -29,10 +29,8 @@ TEST_CASE("weights have the published constants") {
   CHECK(hoeffding_weight(0.011774100225, 1e4) == 0);
   CHECK(hoeffding_weight(-0.019601501768, 1e4) == Approx(0.0).margin(1e-10));
   // published before the shift by 1/2, which leaves 0 below 0.0196
-  const std::map<double, double> published = {{0.02, 0.5319214226},
-                                              {0.025, 0.8319740821},
-                                              {0.03, 0.9560576531},
-                                              {0.05, 0.9999850934}};
+  const std::map<double, double> published = {
+      {0.02, 0.5319214226}, {0.025, 0.8319740821}, {0.03, 0.9560576531}, {0.05, 0.9999850934}};
   for (const auto& [difference, w] : published) {
     CHECK(hoeffding_weight(difference, 1e4) == Approx(w - 0.5).epsilon(0).margin(6e-11));
     CHECK(hoeffding_weight(-difference, 1e4) == hoeffding_weight(difference, 1e4));
@@ -43,12 +41,17 @@ TEST_CASE("weights have the published constants") {
 
 TEST_CASE("the published small environments come out") {
   const Values a = {.10, .12, .09}, b = {.20, .18};
-  const std::vector<Small> table = {
-      {a, b, {1.0, 1.2, 0.9}, {2.0, 1.8}, 2.99999993908, 1.49999993908, 6.0, 0},
-      {a, b, {3.0, 2.5, 3.2}, {2.0, 2.2}, 2.99999993908, 1.49999993908, 6.0, 1},
-      {{.10, .11}, {.30, .31}, {1, 2}, {3, 4}, 2, 1, 4, 0},
-      {{.100, .110, .118}, {.120, .125, .140}, {1, 5, 2}, {3, 3, 0}, 1.4945535037, 0.5988302484, 3.7300890887,
-       0.7565189177}};
+  const std::vector<Small> table = {{a, b, {1.0, 1.2, 0.9}, {2.0, 1.8}, 2.99999993908, 1.49999993908, 6.0, 0},
+                                    {a, b, {3.0, 2.5, 3.2}, {2.0, 2.2}, 2.99999993908, 1.49999993908, 6.0, 1},
+                                    {{.10, .11}, {.30, .31}, {1, 2}, {3, 4}, 2, 1, 4, 0},
+                                    {{.100, .110, .118},
+                                     {.120, .125, .140},
+                                     {1, 5, 2},
+                                     {3, 3, 0},
+                                     1.4945535037,
+                                     0.5988302484,
+                                     3.7300890887,
+                                     0.7565189177}};
   const Design d = grid({2});
   const auto pairs = axis_pairs(d);
   for (const Small& s : table) {

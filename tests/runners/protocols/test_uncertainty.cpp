@@ -19,7 +19,8 @@ TEST_CASE("analytic errors of tau are as computed apart, and near the bootstrap'
   for (const auto& [name, values] : task.measures) {
     const auto tau = tau_with_error(concordance_sums(values, task.gap));
     CHECK(tau->value == Approx(task.expected[name]["tau_a"].get<double>()).margin(1e-14));
-    CHECK(tau->standard_error == Approx(task.expected[name]["tau_se_asymptotic"].get<double>()).epsilon(1e-12));
+    CHECK(tau->standard_error ==
+          Approx(task.expected[name]["tau_se_asymptotic"].get<double>()).epsilon(1e-12));
   }
   const auto sums = [&](const char* name) { return concordance_sums(task.measures.at(name), task.gap); };
   const auto wide = tau_difference(sums("WCV"), sums("VR"));
@@ -28,7 +29,8 @@ TEST_CASE("analytic errors of tau are as computed apart, and near the bootstrap'
   CHECK(tau_difference(sums("VR"), sums("VPM_1"))->value == Approx(0.0439).epsilon(0).margin(5e-5));
   CHECK(tau_difference(sums("VR"), sums("VPM_1"))->standard_error == Approx(0.0396).epsilon(0).margin(5e-5));
   CHECK(tau_difference(sums("VPM_80"), sums("VPM_1"))->value == Approx(0.0031).epsilon(0).margin(5e-5));
-  CHECK(tau_difference(sums("VPM_80"), sums("VPM_1"))->standard_error == Approx(0.0308).epsilon(0).margin(5e-5));
+  CHECK(tau_difference(sums("VPM_80"), sums("VPM_1"))->standard_error ==
+        Approx(0.0308).epsilon(0).margin(5e-5));
 }
 
 TEST_CASE("concordance sums are those of a plain loop, with ties") {

@@ -38,14 +38,16 @@ Fixture fixture(const nlohmann::json& hp, bool zero_biases) {
   data->channels_last = f.architecture->channels_last();
   data->train.count = n;
   RandomStream random(random_key("probe", "test"));
-  for (std::int64_t i = 0; i < n * data->shape.size(); ++i) data->train.images.push_back(static_cast<float>(random.normal()));
+  for (std::int64_t i = 0; i < n * data->shape.size(); ++i)
+    data->train.images.push_back(static_cast<float>(random.normal()));
   std::vector<std::int64_t> labels;
   for (std::int64_t i = 0; i < n; ++i) labels.push_back(i % 4);
   data->train.labels = labels;
   for (const ArraySpec& a : f.architecture->arrays())
     for (std::int64_t i = 0; i < a.size(); ++i) {
       const double x = a.fan_in > 0 ? random.normal() * std::sqrt(2.0 / static_cast<double>(a.fan_in))
-                       : zero_biases || !a.trained ? static_cast<double>(a.initial) : static_cast<double>(a.initial) + 0.3 * random.normal();
+                       : zero_biases || !a.trained ? static_cast<double>(a.initial)
+                                                   : static_cast<double>(a.initial) + 0.3 * random.normal();
       f.parameters.push_back(static_cast<float>(x));
     }
   f.probe = make_network_probe(*f.architecture, data, labels, f.arrays());
@@ -55,7 +57,8 @@ Fixture fixture(const nlohmann::json& hp, bool zero_biases) {
 double mean_loss(Fixture& f, const std::vector<float>& direction, double t) {
   std::vector<float> moved;
   for (std::size_t i = 0; i < direction.size(); ++i)
-    moved.push_back(static_cast<float>(static_cast<double>(f.parameters[i]) + t * static_cast<double>(direction[i])));
+    moved.push_back(
+        static_cast<float>(static_cast<double>(f.parameters[i]) + t * static_cast<double>(direction[i])));
   const Probe::Parameters set = moved;
   return f.probe->mean_losses(std::span(&set, 1))[0];
 }
@@ -68,31 +71,38 @@ TEST_CASE("logits of a ReLU network without biases are homogeneous of the degree
     const auto logits = f.probe->logits();
     const auto derivatives = f.probe->logit_derivatives(f.parameters);
     REQUIRE(derivatives.size() == logits.size());
-    for (std::size_t i = 0; i < logits.size(); ++i) CHECK(derivatives[i] == Approx((depth + 1) * logits[i]).epsilon(1e-4).margin(1e-5));
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      CHECK(derivatives[i] == Approx((depth + 1) * logits[i]).epsilon(1e-4).margin(1e-5));
 
     // then the Fisher-Rao norm is its closed form
     std::vector<Array> arrays;
-    for (const auto values : f.arrays()) arrays.push_back({"a", {static_cast<std::int64_t>(values.size())}, values, {}});
+    for (const auto values : f.arrays())
+      arrays.push_back({"a", {static_cast<std::int64_t>(values.size())}, values, {}});
     const Snapshot snapshot("test", arrays, f.architecture->layers(), n, 4);
-    const auto value = [&](const char* id) { return *all_measures().at(id).compute(snapshot, f.probe.get()).value(); };
+    const auto value = [&](const char* id) {
+      return *all_measures().at(id).compute(snapshot, f.probe.get()).value();
+    };
     CHECK(value("fisher-rao") > 0);
     CHECK(value("fisher-rao") == Approx(value("fisher-rao-closed")).epsilon(1e-5));
-    CHECK(value("fisher-rao-jiang") == Approx((depth + 2) * (depth + 2) * value("fisher-rao")).epsilon(1e-12));
+    CHECK(value("fisher-rao-jiang") ==
+          Approx((depth + 2) * (depth + 2) * value("fisher-rao")).epsilon(1e-12));
   }
 }
 
 TEST_CASE("the derivative of the mean loss is that of finite differences and of the gradient") {
-  for (const char* text : {R"({"network": "fcn", "depth": 2, "width": 6, "batch_norm": "on", "activation": "tanh"})",
-                           R"({"network": "vgg11", "width_multiplier": 0.06, "batch_norm": "on", "activation": "gelu"})",
-                           R"({"network": "resnet18", "width_multiplier": 0.06, "activation": "tanh"})",
-                           R"({"network": "densenet40", "width_multiplier": 0.2, "activation": "gelu"})",
-                           R"({"network": "mixer", "depth": 1, "width": 6})"}) {
+  for (const char* text :
+       {R"({"network": "fcn", "depth": 2, "width": 6, "batch_norm": "on", "activation": "tanh"})",
+        R"({"network": "vgg11", "width_multiplier": 0.06, "batch_norm": "on", "activation": "gelu"})",
+        R"({"network": "resnet18", "width_multiplier": 0.06, "activation": "tanh"})",
+        R"({"network": "densenet40", "width_multiplier": 0.2, "activation": "gelu"})",
+        R"({"network": "mixer", "depth": 1, "width": 6})"}) {
     CAPTURE(text);
     Fixture f = fixture(nlohmann::json::parse(text), false);
     std::vector<float> direction;
     for (const ArraySpec& a : f.architecture->arrays()) {
       RandomStream random(random_key(a.name, "direction"));
-      for (std::int64_t i = 0; i < a.size(); ++i) direction.push_back(a.trained ? static_cast<float>(0.05 * random.normal()) : 0.0f);
+      for (std::int64_t i = 0; i < a.size(); ++i)
+        direction.push_back(a.trained ? static_cast<float>(0.05 * random.normal()) : 0.0f);
     }
     const auto logits = f.probe->logits();
     const auto derivatives = f.probe->logit_derivatives(direction);
@@ -100,7 +110,8 @@ TEST_CASE("the derivative of the mean loss is that of finite differences and of 
     for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
       double total = 0, weighted = 0;
       for (std::size_t k = 0; k < 4; ++k) {
-        const double e = std::exp(static_cast<double>(logits[4 * i + k]) - static_cast<double>(logits[4 * i]));
+        const double e =
+            std::exp(static_cast<double>(logits[4 * i + k]) - static_cast<double>(logits[4 * i]));
         total += e;
         weighted += e * static_cast<double>(derivatives[4 * i + k]);
       }
@@ -108,9 +119,12 @@ TEST_CASE("the derivative of the mean loss is that of finite differences and of 
     }
     const auto gradient = f.probe->mean_gradient(f.parameters);
     double product = 0;
-    for (std::size_t i = 0; i < gradient.size(); ++i) product += static_cast<double>(gradient[i]) * static_cast<double>(direction[i]);
+    for (std::size_t i = 0; i < gradient.size(); ++i)
+      product += static_cast<double>(gradient[i]) * static_cast<double>(direction[i]);
     CHECK(along == Approx(product).epsilon(1e-4).margin(1e-6));
     const double h = 0.01;
-    CHECK(along == Approx((mean_loss(f, direction, h) - mean_loss(f, direction, -h)) / (2 * h)).epsilon(0.01).margin(1e-3));
+    CHECK(along == Approx((mean_loss(f, direction, h) - mean_loss(f, direction, -h)) / (2 * h))
+                       .epsilon(0.01)
+                       .margin(1e-3));
   }
 }

@@ -16,13 +16,14 @@ using nlohmann::json;
 namespace {
 
 const std::vector<json>& networks() {
-  static const std::vector<json> all = {{{"network", "fcn"}, {"depth", 2}, {"width", 30}, {"batch_norm", "off"}},
-                                        {{"network", "fcn"}, {"depth", 2}, {"width", 30}, {"batch_norm", "on"}},
-                                        {{"network", "nin"}, {"depth", 2}, {"width", 12}, {"batch_norm", "off"}},
-                                        {{"network", "nin"}, {"depth", 2}, {"width", 12}, {"batch_norm", "on"}, {"dropout", 0.3}},
-                                        {{"network", "vgg11"}, {"width_multiplier", 0.1}, {"batch_norm", "off"}},
-                                        {{"network", "vgg11"}, {"width_multiplier", 0.1}, {"batch_norm", "on"}, {"dropout", 0.5}},
-                                        {{"network", "resnet18"}, {"width_multiplier", 0.1}}};
+  static const std::vector<json> all = {
+      {{"network", "fcn"}, {"depth", 2}, {"width", 30}, {"batch_norm", "off"}},
+      {{"network", "fcn"}, {"depth", 2}, {"width", 30}, {"batch_norm", "on"}},
+      {{"network", "nin"}, {"depth", 2}, {"width", 12}, {"batch_norm", "off"}},
+      {{"network", "nin"}, {"depth", 2}, {"width", 12}, {"batch_norm", "on"}, {"dropout", 0.3}},
+      {{"network", "vgg11"}, {"width_multiplier", 0.1}, {"batch_norm", "off"}},
+      {{"network", "vgg11"}, {"width_multiplier", 0.1}, {"batch_norm", "on"}, {"dropout", 0.5}},
+      {{"network", "resnet18"}, {"width_multiplier", 0.1}}};
   return all;
 }
 
@@ -32,19 +33,24 @@ struct Case {
   std::vector<std::vector<float>> sets;  // concatenated parameters, the model's own first
 
   explicit Case(const json& hp, std::int64_t n) {
-    data->shape = hp["network"] == "vgg11" || hp["network"] == "resnet18" ? InputShape{3, 32, 32, 10} : InputShape{2, 11, 9, 7};
+    data->shape = hp["network"] == "vgg11" || hp["network"] == "resnet18" ? InputShape{3, 32, 32, 10}
+                                                                          : InputShape{2, 11, 9, 7};
     architecture = make_architecture(HyperParameters::from_json(hp, "test"), data->shape);
     data->channels_last = architecture->channels_last();
     data->train.count = n;
     RandomStream random(4);
-    for (std::int64_t i = 0; i < n * data->shape.size(); ++i) data->train.images.push_back(static_cast<float>(random.normal()));
-    for (std::int64_t i = 0; i < n; ++i) data->train.labels.push_back(random.below(static_cast<std::uint32_t>(data->shape.classes)));
+    for (std::int64_t i = 0; i < n * data->shape.size(); ++i)
+      data->train.images.push_back(static_cast<float>(random.normal()));
+    for (std::int64_t i = 0; i < n; ++i)
+      data->train.labels.push_back(random.below(static_cast<std::uint32_t>(data->shape.classes)));
     for (int k = 0; k < 8; ++k) {
       sets.emplace_back();
       const auto values = initial_values(*architecture, "probe", 1);
       for (std::size_t i = 0; i < values.size(); ++i)
         for (const float v : values[i])  // biases and statistics move too, variances stay positive
-          sets.back().push_back(v + static_cast<float>((architecture->arrays()[i].fan_in > 0 ? 0.01 * k : 0.3) * random.uniform()));
+          sets.back().push_back(
+              v +
+              static_cast<float>((architecture->arrays()[i].fan_in > 0 ? 0.01 * k : 0.3) * random.uniform()));
     }
   }
   std::unique_ptr<Probe> probe(int threads, ExecutorChoice choice = ExecutorChoice::automatic) const {
@@ -56,16 +62,21 @@ struct Case {
     }
     return make_network_probe(*architecture, data, data->train.labels, arrays, threads, choice);
   }
-  std::vector<Probe::Parameters> stack(std::size_t k) const { return {sets.begin(), sets.begin() + static_cast<std::ptrdiff_t>(k)}; }
+  std::vector<Probe::Parameters> stack(std::size_t k) const {
+    return {sets.begin(), sets.begin() + static_cast<std::ptrdiff_t>(k)};
+  }
 };
 
 double distance(std::span<const float> a, std::span<const float> b) {
   REQUIRE(a.size() == b.size());
   double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+  for (std::size_t i = 0; i < a.size(); ++i)
+    sum += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
   return std::sqrt(sum);
 }
-double norm(std::span<const float> a) { return distance(a, std::vector<float>(a.size())); }
+double norm(std::span<const float> a) {
+  return distance(a, std::vector<float>(a.size()));
+}
 
 }  // namespace
 
@@ -87,7 +98,8 @@ TEST_CASE("a stack of parameter sets gives what autograd's network gives, one at
       for (std::size_t i = 0; i < k; ++i) CHECK(losses[i] == Approx(wanted[i]).epsilon(2e-6));
 
       const std::vector<std::int64_t> some = {7, 3, 19, 0, 11};
-      std::vector<float> z(k * some.size() * static_cast<std::size_t>(c.data->shape.classes)), of_two = z, of_general = z;
+      std::vector<float> z(k * some.size() * static_cast<std::size_t>(c.data->shape.classes)), of_two = z,
+                                                                                               of_general = z;
       ours->logits_of(stack, some, z);
       two->logits_of(stack, some, of_two);
       general->logits_of(stack, some, of_general);
@@ -96,7 +108,8 @@ TEST_CASE("a stack of parameter sets gives what autograd's network gives, one at
 
       const auto gradients = ours->gradients_of(stack, some), reference = general->gradients_of(stack, some);
       CHECK(gradients == two->gradients_of(stack, some));
-      for (std::size_t i = 0; i < k; ++i) CHECK(distance(gradients[i], reference[i]) <= 1e-4 * norm(reference[i]));
+      for (std::size_t i = 0; i < k; ++i)
+        CHECK(distance(gradients[i], reference[i]) <= 1e-4 * norm(reference[i]));
     }
   }
 }
@@ -111,11 +124,13 @@ TEST_CASE("logits of chosen samples are those of a pass over all") {
   const auto all = probe->logits();
   for (std::size_t i = 0; i < some.size(); ++i)
     for (std::size_t j = 0; j < classes; ++j)
-      CHECK(z[i * classes + j] == Approx(all[static_cast<std::size_t>(some[i]) * classes + j]).epsilon(1e-5).margin(1e-6));
+      CHECK(z[i * classes + j] ==
+            Approx(all[static_cast<std::size_t>(some[i]) * classes + j]).epsilon(1e-5).margin(1e-6));
 }
 
 TEST_CASE("the gradient of the mean loss is its slope") {
-  for (const std::size_t which : {0u, 3u}) {  // without and with batch norm and dropout, which evaluation leaves out
+  for (const std::size_t which :
+       {0u, 3u}) {  // without and with batch norm and dropout, which evaluation leaves out
     const Case c(networks()[which], 130);
     CAPTURE(networks()[which].dump());
     const auto probe = c.probe(1);
@@ -135,7 +150,8 @@ TEST_CASE("the gradient of the mean loss is its slope") {
           const float d = length > 0 ? static_cast<float>(h * static_cast<double>(part[i]) / length) : 0;
           up[offset + i] += d;
           down[offset + i] -= d;
-          step += (static_cast<double>(up[offset + i]) - static_cast<double>(down[offset + i])) * static_cast<double>(part[i]);
+          step += (static_cast<double>(up[offset + i]) - static_cast<double>(down[offset + i])) *
+                  static_cast<double>(part[i]);
         }
         const std::vector<Probe::Parameters> both = {up, down};
         const auto losses = probe->mean_losses(both);

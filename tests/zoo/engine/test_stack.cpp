@@ -360,7 +360,8 @@ TEST_CASE("a stack that is stopped goes on from its checkpoints with the same bi
     int epochs = 0;
     ExecutorEvents events = zoo.collecting(results);
     events.checkpoint_interval_s = 1e9;
-    events.load_checkpoint = [&](const ModelSpec& m, const Architecture&, const std::string&) -> std::optional<TrainState> {
+    events.load_checkpoint = [&](const ModelSpec& m, const Architecture&,
+                                 const std::string&) -> std::optional<TrainState> {
       const auto at = checkpoints.find(m.id);
       return at == checkpoints.end() ? std::nullopt : std::optional(at->second);
     };
