@@ -16,8 +16,10 @@ def hashed_values(n, multiplier=2654435761):
 
 
 def once(min_seconds, call):
-    """Seconds per call over at least min_seconds after one warm-up call, and the last result; None where calls differ."""
-    call()
+    """Seconds per call over at least min_seconds after one warm-up call, and the last result; None where calls differ.
+    Without a least time (a smoke run) the warm-up falls away."""
+    if min_seconds > 0:
+        call()
     calls, start = 0, time.perf_counter()
     while True:
         result = call()

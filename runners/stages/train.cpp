@@ -15,9 +15,10 @@ StageSummary train_zoo(Zoo& zoo) {
   std::vector<ModelSpec> queue;
   for (ModelSpec& m : zoo.shard_models()) {
     ++summary.total;
-    if (store.is_trained(m.id))
+    if (store.is_trained(m.id)) {
+      remove_training_state(store, m.id);
       ++summary.earlier;
-    else
+    } else
       queue.push_back(std::move(m));
   }
   Progress* progress = zoo.options().progress;

@@ -132,7 +132,8 @@ def kill_and_rerun(folder, *arguments):
             killed += 1
     assert killed >= 2, f"only {killed} kills in a run of {whole} s"
     gapbench("run", folder / "spec.json", "--out", zoo, *arguments)
-    assert digest_of_models(zoo) == expected
+    after = digest_of_models(zoo)
+    assert after == expected, [f for f in after.keys() | expected.keys() if after.get(f) != expected.get(f)]
     assert not list(zoo.glob("models/*/.*")), "the re-run clears the temporary files that killed writers leave"
 
 
@@ -145,6 +146,17 @@ def test_kill_of_stacks_and_a_rerun_gives_the_same_bits(folder):
     # models stop at epochs of their own, and what is left after a kill fills stacks of other sizes
     spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1})
     kill_and_rerun(folder, "--executor", "stack")
+
+
+def test_a_kill_right_after_the_result_leaves_no_checkpoint(folder):
+    path, zoo = spec(folder), folder / "zoo"
+    gapbench("run", path, "--out", zoo)
+    expected = digest_of_models(zoo)
+    model = next(zoo.glob("models/*"))
+    for name in ("checkpoint.safetensors", "failure.json"):  # what save_trained removes after it has written result.json
+        (model / name).write_text("{}")
+    gapbench("run", path, "--out", zoo)
+    assert digest_of_models(zoo) == expected
 
 
 def test_sigterm_checkpoints_and_exits_143(folder):

@@ -89,9 +89,13 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   store.write_json_lines(model.id, "history.jsonl", history);
   store.write_json(model.id, "timing.json", {{"seconds", seconds}});
   store.write_json(model.id, "result.json", result);
-  store.remove(model.id, "checkpoint.safetensors");
-  store.remove(model.id, "failure.json");
+  remove_training_state(store, model.id);
   store.remove_leftovers(model.id);
+}
+
+void remove_training_state(const ModelStore& store, const std::string& id) {
+  store.remove(id, "checkpoint.safetensors");
+  store.remove(id, "failure.json");
 }
 
 void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
