@@ -40,7 +40,7 @@ void logit_statistics(const float* logits, const std::int64_t* labels, std::int6
 //
 // Formula   the k-th smallest of n values, 1 <= k <= n.
 // Inputs    values without NaN, fewer than 2^32 on CUDA. The CPU versions reorder them.
-// Source    Hoare's selection; on CUDA eight radix passes over order-preserving 64-bit keys.
+// Source    Floyd and Rivest, Commun. ACM 18 (1975), on the CPU; on CUDA eight radix passes over order-preserving 64-bit keys.
 // Error     exact.
 // Cost      O(n); eight reads on CUDA.
 double kth_smallest_ref(double* values, std::int64_t n, std::int64_t k);

@@ -4,10 +4,16 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "measures/kernels/logit_statistics.h"
 #include "measures/numerics/clones.h"
+#include "measures/numerics/instruction_set.h"
 #include "measures/numerics/parallel_for.h"
 #include "measures/numerics/sum.h"
 
@@ -70,6 +76,74 @@ GAPBENCH_CLONES void reduce(const float* turned, const double* own_label, std::i
   }
 }
 
+// Copies the values in [low, high] to `out`, which has room for `room` and eight more; `below` becomes the number of smaller
+// ones. Returns how many it copied, or -1 where they are more than `room`.
+std::int64_t copy_between(const double* values, std::int64_t n, double low, double high, double* out,
+                          std::int64_t room, std::int64_t& below) {
+  std::int64_t count = 0, smaller = 0;
+  for (std::int64_t i = 0; i < n && count <= room; ++i) {
+    out[count] = values[i];
+    count += values[i] >= low && values[i] <= high;
+    smaller += values[i] < low;
+  }
+  below = smaller;
+  return count <= room ? count : -1;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vl"))) std::int64_t copy_between_avx512(const double* values,
+                                                                             std::int64_t n, double low,
+                                                                             double high, double* out,
+                                                                             std::int64_t room,
+                                                                             std::int64_t& below) {
+  const __m512d lows = _mm512_set1_pd(low), highs = _mm512_set1_pd(high);
+  std::int64_t count = 0, smaller = 0, i = 0;
+  for (; i + 8 <= n && count <= room; i += 8) {
+    const __m512d x = _mm512_loadu_pd(values + i);
+    const __mmask8 is_smaller = _mm512_cmp_pd_mask(x, lows, _CMP_LT_OQ);
+    const __mmask8 between = static_cast<__mmask8>(_mm512_cmp_pd_mask(x, highs, _CMP_LE_OQ) & ~is_smaller);
+    _mm512_storeu_pd(out + count, _mm512_maskz_compress_pd(between, x));
+    count += std::popcount(between);
+    smaller += std::popcount(is_smaller);
+  }
+  if (count > room) return -1;
+  std::int64_t below_rest = 0;
+  const std::int64_t rest = copy_between(values + i, n - i, low, high, out + count, room - count, below_rest);
+  below = smaller + below_rest;
+  return rest < 0 ? -1 : count + rest;
+}
+#endif
+
+// Two order statistics of a sample enclose the one wanted (Floyd and Rivest 1975): one pass copies what lies between them. The
+// sample is every so many-th value; where it misleads, nth_element decides.
+double selected(double* values, std::int64_t n, std::int64_t k) {
+  if (n >= 512) {
+    const auto size = static_cast<std::int64_t>(std::pow(static_cast<double>(n), 2.0 / 3));
+    const double share = static_cast<double>(k) / static_cast<double>(n),
+                 place = share * static_cast<double>(size), spread = 3 * std::sqrt(place * (1 - share)) + 1;
+    const auto first = static_cast<std::int64_t>(std::floor(place - spread)),
+               last = static_cast<std::int64_t>(std::ceil(place + spread));
+    const std::int64_t room = n / 2;
+    const auto memory = std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(room + 16));
+    for (std::int64_t i = 0; i < size; ++i) memory[static_cast<std::size_t>(i)] = values[i * n / size];
+    const double low =
+        first < 1 ? -std::numeric_limits<double>::infinity() : selected(memory.get(), size, first);
+    const double high =
+        last > size ? std::numeric_limits<double>::infinity() : selected(memory.get(), size, last);
+    std::int64_t below = 0;
+#if defined(__x86_64__)
+    const auto copy = instruction_set() == InstructionSet::avx512 ? copy_between_avx512 : copy_between;
+#else
+    const auto copy = copy_between;
+#endif
+    const std::int64_t between = copy(values, n, low, high, memory.get(), room, below);
+    if (between > 0 && below < k && k <= below + between)
+      return low == high ? low : selected(memory.get(), between, k - below);
+  }
+  std::nth_element(values, values + (k - 1), values + n);
+  return values[k - 1];
+}
+
 }  // namespace
 
 void logit_statistics(const float* logits, const std::int64_t* labels, std::int64_t samples,
@@ -116,8 +190,7 @@ void logit_statistics(const float* logits, const std::int64_t* labels, std::int6
 }
 
 double kth_smallest(double* values, std::int64_t n, std::int64_t k) {
-  std::nth_element(values, values + (k - 1), values + n);
-  return values[k - 1];
+  return selected(values, n, k);
 }
 
 }  // namespace gapbench::kernels

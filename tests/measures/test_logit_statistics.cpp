@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "measures/numerics/instruction_set.h"
 #include "tests/measures/logit_cases.h"
 
 using namespace gapbench::kernels;
@@ -47,4 +48,29 @@ TEST_CASE("the order statistic is that of a sorted list") {
     CHECK(kth_smallest(a.data(), static_cast<std::int64_t>(a.size()), k) ==
           kth_smallest_ref(b.data(), static_cast<std::int64_t>(b.size()), k));
   });
+}
+
+TEST_CASE("selection whose sample misleads, and on narrower vectors") {
+  const std::int64_t n = 100000;
+  std::vector<double> rising, falling, periodic, constant(n, 2.5);
+  for (std::int64_t i = 0; i < n; ++i) {
+    rising.push_back(static_cast<double>(i));
+    falling.push_back(static_cast<double>(n - i));
+    // the sample sees the few large values alone: every place it takes is a multiple of n / 2154 = 46.4, rounded down
+    const bool sampled = i == (i * 2154 + n - 1) / n * n / 2154;
+    periodic.push_back(sampled ? 1e6 + static_cast<double>(i) : static_cast<double>(i % 977));
+  }
+  for (const auto set : {gapbench::InstructionSet::generic, gapbench::widest_instruction_set()}) {
+    gapbench::use_instruction_set(set);
+    for (const auto& values : {rising, falling, periodic, constant})
+      for (const std::int64_t k : {std::int64_t{1}, std::int64_t{2}, n / 10, n / 2, n - 1, n}) {
+        CAPTURE(k, to_string(set));
+        std::vector<double> a = values, b = values;
+        CHECK(kth_smallest(a.data(), n, k) == kth_smallest_ref(b.data(), n, k));
+        std::sort(a.begin(), a.end());
+        std::sort(b.begin(), b.end());
+        CHECK(a == b);  // reordered, none lost
+      }
+  }
+  gapbench::use_instruction_set(gapbench::widest_instruction_set());
 }
