@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/support/input.h"
+#include "measures/kernels/log_sums.h"
 #include "measures/kernels/logit_statistics.h"
 #include "measures/kernels/perturbation.h"
 #include "measures/kernels/segment_norms.h"
@@ -40,6 +41,27 @@ void distance(benchmark::State& state, const Kernel& kernel) {
   }
   double value = 0;
   for (const kernels::SegmentNorms& n : out) value += n.squares;
+  state.counters["value"] = value;
+  report(state, layers * size, 8 * layers * size);
+}
+
+// The sum of ln(1e-6 + 0.09 d^2) over the same layers, as in a magnitude-aware bound.
+template <class Kernel>
+void log_sums(benchmark::State& state, const Kernel& kernel) {
+  const std::int64_t layers = 16, size = state.range(0) / layers;
+  const std::vector<float> a = bench::hashed_values(layers * size),
+                           b = bench::hashed_values(layers * size, 2246822507u);
+  std::vector<kernels::Segment> segments;
+  for (std::int64_t l = 0; l < layers; ++l)
+    segments.push_back({a.data() + l * size, b.data() + l * size, 1, size});
+  std::vector<kernels::LogSums> out(segments.size());
+  for (auto _ : state) {
+    kernel(segments.data(), layers, out.data());
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  double value = 0;
+  for (const kernels::LogSums& n : out) value += n.logarithms;
   state.counters["value"] = value;
   report(state, layers * size, 8 * layers * size);
 }
@@ -96,6 +118,12 @@ const auto distance_cpu = [](const kernels::Segment* s, std::int64_t n, kernels:
 const auto distance_ref = [](const kernels::Segment* s, std::int64_t n, kernels::SegmentNorms* out) {
   kernels::segment_norms_ref(s, n, 2, 2, out);
 };
+const auto log_sums_cpu = [](const kernels::Segment* s, std::int64_t n, kernels::LogSums* out) {
+  kernels::log_sums(s, n, 1e-6, 0.09, out, 1);
+};
+const auto log_sums_ref = [](const kernels::Segment* s, std::int64_t n, kernels::LogSums* out) {
+  kernels::log_sums_ref(s, n, 1e-6, 0.09, out);
+};
 const auto logits_cpu = [](auto... arguments) { kernels::logit_statistics(arguments..., 1); };
 const auto perturb_cpu = [](auto... arguments) { kernels::perturb(arguments..., 1); };
 
@@ -105,6 +133,15 @@ BENCHMARK_CAPTURE(distance, cpu, distance_cpu)
     ->Arg(1 << 24)
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(distance, ref, distance_ref)
+    ->ArgName("weights")
+    ->Arg(1 << 16)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(log_sums, cpu, log_sums_cpu)
+    ->ArgName("weights")
+    ->Arg(1 << 16)
+    ->Arg(1 << 24)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(log_sums, ref, log_sums_ref)
     ->ArgName("weights")
     ->Arg(1 << 16)
     ->Unit(benchmark::kMicrosecond);

@@ -31,6 +31,9 @@ def cases():
         a, b = ([torch.from_numpy(w) for w in layer] for layer in layers)
         yield f"distance/weights:{n}", "torch", lambda a=a, b=b: sum(float((x - y).square().sum()) for x, y in zip(a, b))
         yield f"distance/weights:{n}", "numpy", lambda l=layers: sum(float(np.square(x - y).sum(dtype=np.float64)) for x, y in zip(*l))
+        log_of = lambda x, y, log: log(1e-6 + 0.09 * (x - y) ** 2).sum()
+        yield f"log_sums/weights:{n}", "torch", lambda a=a, b=b: sum(float(log_of(x.double(), y.double(), torch.log)) for x, y in zip(a, b))
+        yield f"log_sums/weights:{n}", "numpy", lambda l=layers: sum(float(log_of(x.astype(float), y.astype(float), np.log)) for x, y in zip(*l))
     for samples, classes in ((1000, 10), (50000, 10), (10000, 1000)):
         z, y = hashed_values(samples * classes).reshape(samples, classes), np.arange(samples) % classes
         name = f"logits/samples:{samples}/classes:{classes}"

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "measures/flatness/search.h"
+#include "measures/kernels/log_sums.h"
 #include "measures/kernels/spectral.h"
 #include "measures/layers/layers.h"
 #include "measures/numerics/sum.h"
@@ -65,19 +66,18 @@ Outcome magnitude_bound(const Outcome& scale, const Snapshot& snapshot, double s
   if (!scale.ok()) return scale;
   const double s = *scale.value(), floor = magnitude_floor * magnitude_floor,
                mean = squared / weight_count(snapshot), numerator = floor + (s * s + extra) * mean;
-  CompensatedSum logs, slopes;
+  CompensatedSum logs, shares;
   for (const Layer& layer : snapshot.layers()) {
     const Array& w = snapshot.weight(layer);
-    for (std::size_t i = 0; i < w.final.size(); ++i) {
-      const double d = static_cast<double>(w.final[i]) -
-                       (denominator_of_change ? static_cast<double>(w.init[i]) : 0.0),
-                   denominator = floor + s * s * d * d;
-      logs.add(std::log(numerator / denominator));
-      slopes.add(2 * s * mean / numerator - 2 * s * d * d / denominator);
-    }
+    const auto n = static_cast<std::int64_t>(w.final.size());
+    const kernels::Segment segment{w.final.data(), denominator_of_change ? w.init.data() : nullptr, 1, n};
+    kernels::LogSums sums;
+    kernels::log_sums(&segment, 1, floor, s * s, &sums);
+    logs.add(static_cast<double>(n) * std::log(numerator) - sums.logarithms);
+    shares.add(static_cast<double>(n) * s * s * mean / numerator - sums.shares);
   }
   const double tail = last != 0 ? last : std::log(samples(probe) / s);
-  return derived(scale, logs.value() / 4 + tail + 10, slopes.value() / 4 - (last != 0 ? 0 : 1 / s));
+  return derived(scale, logs.value() / 4 + tail + 10, shares.value() / (2 * s) - (last != 0 ? 0 : 1 / s));
 }
 
 double sharpness_extra(const Snapshot& snapshot) {

@@ -1,0 +1,126 @@
+// CUDA version: see log_sums.h for the contract. One block per unit, then one block per segment that takes its units in a
+// fixed order. Segments travel as kernel arguments, up to 64 a launch.
+#include <cuda_runtime.h>
+
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+
+#include "measures/kernels/log_sums.h"
+
+namespace gapbench {
+namespace kernels {
+namespace {
+
+constexpr int threads = 256, warps = threads / 32, most_segments = 64;
+constexpr std::int64_t unit_values =
+    32768;  // 128 mantissas below 2 a thread: their product stays below 2^128
+
+struct Launch {
+  const float* a[most_segments];
+  const float* b[most_segments];
+  std::int64_t length[most_segments];
+  std::int64_t first[most_segments + 1];  // unit
+  int count;
+  double floor, scale;
+};
+
+__device__ LogSums of_block(LogSums n) {
+  __shared__ LogSums part[warps];
+  for (int step = 16; step > 0; step /= 2) {
+    n.logarithms += __shfl_xor_sync(0xffffffffu, n.logarithms, step);
+    n.shares += __shfl_xor_sync(0xffffffffu, n.shares, step);
+  }
+  if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = n;
+  __syncthreads();
+  n = part[0];
+  for (int w = 1; w < warps; ++w) {
+    n.logarithms += part[w].logarithms;
+    n.shares += part[w].shares;
+  }
+  return n;
+}
+
+template <bool WithB>
+__device__ LogSums of_unit(const float* a, const float* b, int n, double floor, double scale) {
+  double product = 1, shares = 0, odd = 0;  // odd: logarithms of what is not normal
+  std::int64_t exponent = 0;
+#pragma unroll 4
+  for (int k = threadIdx.x; k < n; k += threads) {
+    const double d = static_cast<double>(a[k]) - (WithB ? static_cast<double>(b[k]) : 0.0);
+    const double y = scale * d * d, x = floor + y;
+    shares += y / x;
+    if (x >= DBL_MIN && x <= DBL_MAX) {
+      const long long bits = __double_as_longlong(x);
+      exponent += (bits >> 52) - 1023;
+      product *= __longlong_as_double((bits & 0x000FFFFFFFFFFFFFll) | 0x3FF0000000000000ll);
+    } else {
+      odd += log(x);
+    }
+  }
+  return {static_cast<double>(exponent) * 0x1.62e42fefa39efp-1 + log(product) + odd, shares};
+}
+
+__global__ void __launch_bounds__(threads) of_units(const __grid_constant__ Launch in, LogSums* units) {
+  int low = 0, high = in.count;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (in.first[middle] <= blockIdx.x ? low : high) = middle;
+  }
+  const std::int64_t start = (blockIdx.x - in.first[low]) * unit_values;
+  const int n = static_cast<int>(min(unit_values, in.length[low] - start));
+  const LogSums sums = of_block(
+      in.b[low] != nullptr ? of_unit<true>(in.a[low] + start, in.b[low] + start, n, in.floor, in.scale)
+                           : of_unit<false>(in.a[low] + start, nullptr, n, in.floor, in.scale));
+  if (threadIdx.x == 0) units[blockIdx.x] = sums;
+}
+
+__global__ void __launch_bounds__(threads)
+    of_segments(const __grid_constant__ Launch in, const LogSums* units, LogSums* out) {
+  LogSums n;
+  for (std::int64_t i = in.first[blockIdx.x] + threadIdx.x; i < in.first[blockIdx.x + 1]; i += threads) {
+    n.logarithms += units[i].logarithms;
+    n.shares += units[i].shares;
+  }
+  n = of_block(n);
+  if (threadIdx.x == 0) out[blockIdx.x] = n;
+}
+
+std::int64_t units_of(const Segment& s) {
+  return (s.rows * s.length + unit_values - 1) / unit_values;
+}
+
+}  // namespace
+
+std::size_t log_sums_cuda_workspace(const Segment* segments, std::int64_t count) {
+  std::int64_t units = 0;
+  for (std::int64_t s = 0; s < count; ++s) units += units_of(segments[s]);
+  return static_cast<std::size_t>(units) * sizeof(LogSums);
+}
+
+int log_sums_cuda(const Segment* segments, std::int64_t count, double floor, double scale, LogSums* out,
+                  void* workspace, void* stream) {
+  LogSums* units = static_cast<LogSums*>(workspace);
+  const auto s = static_cast<cudaStream_t>(stream);
+  for (std::int64_t start = 0; start < count; start += most_segments) {
+    Launch launch{};
+    launch.floor = floor;
+    launch.scale = scale;
+    launch.count = static_cast<int>(count - start < most_segments ? count - start : most_segments);
+    for (int i = 0; i < launch.count; ++i) {
+      const Segment& segment = segments[start + i];
+      launch.a[i] = segment.a;
+      launch.b[i] = segment.b;
+      launch.length[i] = segment.rows * segment.length;
+      launch.first[i + 1] = launch.first[i] + units_of(segment);
+    }
+    const std::int64_t blocks = launch.first[launch.count];
+    if (blocks > 0) of_units<<<static_cast<unsigned>(blocks), threads, 0, s>>>(launch, units);
+    of_segments<<<static_cast<unsigned>(launch.count), threads, 0, s>>>(launch, units, out + start);
+    units += blocks;
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace kernels
+}  // namespace gapbench
