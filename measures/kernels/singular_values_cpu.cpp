@@ -1,0 +1,291 @@
+// CPU version: eight matrices side by side, element (r, c) of all of them in one register. Each step of the bidiagonalisation
+// reads the rest of the matrices twice: for the products of its column's reflection, and to apply both reflections.
+#include "measures/kernels/singular_values.h"
+
+#include <Eigen/Dense>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "measures/numerics/clones.h"
+#include "measures/numerics/parallel_for.h"
+
+namespace gapbench::kernels {
+
+namespace {
+
+constexpr int lanes = 8;
+using Doubles = double __attribute__((vector_size(lanes * 8)));
+using Words = std::int64_t __attribute__((vector_size(lanes * 8)));
+
+// For x = (alpha, rest) with |rest|^2 = squares: the reflection I - tau v v^T, v = (1, rest / (alpha - beta)), takes x to
+// (beta, 0). tau = 0 where rest is 0.
+struct Reflection {
+  Doubles beta, tau, inverse;  // inverse = 1 / (alpha - beta)
+};
+inline __attribute__((always_inline)) void reflect(const Doubles& alpha, const Doubles& squares,
+                                                   Reflection& out) {
+  double norm[lanes];
+  const Doubles all = alpha * alpha + squares;
+  for (int l = 0; l < lanes; ++l) norm[l] = std::sqrt(all[l]);
+  Doubles n;
+  for (int l = 0; l < lanes; ++l) n[l] = norm[l];
+  const Words none = squares == 0;
+  out.beta = none ? alpha : alpha > 0 ? -n : n;
+  out.tau = none ? Doubles{} : (out.beta - alpha) / (none ? Doubles{} + 1.0 : out.beta);
+  out.inverse = none ? Doubles{} : 1.0 / (none ? Doubles{} + 1.0 : alpha - out.beta);
+}
+
+// a[m][n], m >= n >= 1, becomes what it becomes; diagonal[n] and above[n] (the last is 0) are of the bidiagonal matrix.
+// `work` has room for m + 2 n.
+GAPBENCH_CLONES void bidiagonalise(Doubles* a, std::int64_t m, std::int64_t n, Doubles* diagonal,
+                                   Doubles* above, Doubles* work) {
+  Doubles *const v = work, *const products = v + m, *const u = products + n;
+  for (std::int64_t k = 0; k < n; ++k) {
+    Doubles squares = {};
+    for (std::int64_t r = k + 1; r < m; ++r) squares += a[r * n + k] * a[r * n + k];
+    Reflection left, right;
+    reflect(a[k * n + k], squares, left);
+    diagonal[k] = left.beta;
+    above[k] = Doubles{};
+    if (k + 1 == n) break;
+    Doubles* const own = a + k * n;
+    for (std::int64_t c = k + 1; c < n; ++c) products[c] = own[c];
+    for (std::int64_t r = k + 1; r < m; ++r) {
+      const Doubles* const row = a + r * n;
+      v[r] = row[k] * left.inverse;
+      for (std::int64_t c = k + 1; c < n; ++c) products[c] += v[r] * row[c];
+    }
+    squares = Doubles{};
+    for (std::int64_t c = k + 1; c < n; ++c) {
+      products[c] *= left.tau;
+      own[c] -= products[c];
+      if (c > k + 1) squares += own[c] * own[c];
+    }
+    reflect(own[k + 1], squares, right);
+    above[k] = right.beta;
+    u[k + 1] = Doubles{} + 1.0;
+    for (std::int64_t c = k + 2; c < n; ++c) u[c] = own[c] * right.inverse;
+    for (std::int64_t r = k + 1; r < m; ++r) {
+      Doubles* const row = a + r * n;
+      Doubles dot = {};
+      for (std::int64_t c = k + 1; c < n; ++c) {
+        row[c] -= v[r] * products[c];
+        dot += row[c] * u[c];
+      }
+      dot *= right.tau;
+      for (std::int64_t c = k + 1; c < n; ++c) row[c] -= dot * u[c];
+    }
+  }
+}
+
+// Singular values of upper bidiagonal matrices by the differential quotient-difference algorithm with shifts (Fernando and
+// Parlett, Numer. Math. 67 (1994)): one division a step where a QR step takes two roots and four divisions. q and e are the
+// squares of the diagonal and of what stands above it; a transform with shift s gives those of a matrix whose squared
+// singular values are smaller by s, and fails where s is more than the smallest.
+class QuotientDifference {
+ public:
+  /// d[n] and e[n - 1] become q and e, scaled; the squares' roots in d on return, unordered. False where it does not converge.
+  bool values(double* d, const double* e, std::int64_t n) {
+    double largest = 0;
+    for (std::int64_t i = 0; i < n; ++i)
+      largest = std::max({largest, std::abs(d[i]), i + 1 < n ? std::abs(e[i]) : 0.0});
+    if (largest == 0) return true;
+    q_.resize(static_cast<std::size_t>(n));
+    e_.assign(static_cast<std::size_t>(n), 0.0);
+    new_q_.resize(static_cast<std::size_t>(n));
+    new_e_.assign(static_cast<std::size_t>(n), 0.0);
+    for (std::int64_t i = 0; i < n; ++i) {
+      q_[at(i)] = d[i] / largest * (d[i] / largest);
+      if (i + 1 < n) e_[at(i)] = e[i] / largest * (e[i] / largest);
+    }
+    found_ = d;
+    sweeps_ = 40 * n + 100;
+    blocks_.assign(1, {0, n - 1, 0.0});
+    while (!blocks_.empty()) {
+      const Block block = blocks_.back();
+      blocks_.pop_back();
+      if (!solve(block)) return false;
+    }
+    for (std::int64_t i = 0; i < n; ++i) d[i] = std::sqrt(d[i]) * largest;
+    return true;
+  }
+
+ private:
+  struct Block {
+    std::int64_t low, high;
+    double shifted;  // what the transforms have taken off
+  };
+  static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+  // An e that changes no singular value by more than rounding: relative to the square beside it, or to the largest, 1.
+  static bool negligible(double e, double square) { return e <= 0x1p-104 * square || e <= 0x1p-108; }
+
+  bool solve(Block b) {
+    flip_if_growing(b);
+    double smallest = 0;  // d of the last transform: the smallest squared value is at most this
+    while (true) {
+      while (b.high > b.low && negligible(e_[at(b.high - 1)], b.shifted + q_[at(b.high)])) {
+        *found_++ = b.shifted + q_[at(b.high)];
+        --b.high;
+      }
+      if (b.high == b.low) {
+        *found_++ = b.shifted + q_[at(b.high)];
+        return true;
+      }
+      for (std::int64_t i = b.high - 2; i >= b.low; --i)
+        if (negligible(e_[at(i)], b.shifted + q_[at(i)])) {
+          blocks_.push_back({b.low, i, b.shifted});
+          b.low = i + 1;
+          flip_if_growing(b);
+          smallest = 0;
+          break;
+        }
+      if (b.high - b.low == 1) {
+        two(b);
+        return true;
+      }
+      double shift = next_shift(b, smallest);
+      for (int tries = 0; true; ++tries) {
+        if (sweeps_-- == 0) return false;
+        smallest = transform(b, shift);
+        if (smallest >= 0) break;
+        shift = tries < 2 ? shift / 4 : 0;  // none never fails
+        if (tries > 3) return false;        // not a number
+      }
+      for (std::int64_t i = b.low; i <= b.high; ++i) {
+        q_[at(i)] = new_q_[at(i)];
+        e_[at(i)] = i < b.high ? new_e_[at(i)] : 0.0;
+      }
+      b.shifted += shift;
+    }
+  }
+
+  // Small values settle at the end; reversed, a matrix has the same ones.
+  void flip_if_growing(const Block& b) {
+    if (1.5 * q_[at(b.low)] >= q_[at(b.high)]) return;
+    std::reverse(q_.begin() + b.low, q_.begin() + b.high + 1);
+    std::reverse(e_.begin() + b.low, e_.begin() + b.high);
+  }
+
+  // z = B^-1 e_n, up to its length, has the Rayleigh quotient q_n / |z|^2 and the residual q_n sqrt(|z|^2 - 1) / |z|^2: their
+  // difference is a lower bound of the value that settles at the end.
+  double next_shift(const Block& b, double smallest) const {
+    double rest = 0, term = 1;  // |z|^2 - 1
+    for (std::int64_t i = b.high - 1; i >= b.low && term > 1e-3 * rest; --i) {
+      term *= e_[at(i)] / q_[at(i)];
+      rest += term;
+      if (!(rest < 1)) return smallest / 4;
+    }
+    rest *= 1.01;
+    return rest < 1 ? q_[at(b.high)] * (1 - std::sqrt(rest)) / (1 + rest) : smallest / 4;
+  }
+
+  // Into new_q_, new_e_; the smallest d, negative (or not a number) where the shift was too large.
+  double transform(const Block& b, double shift) {
+    double d = q_[at(b.low)] - shift, least = d;
+    for (std::int64_t i = b.low; i < b.high; ++i) {
+      const double q = d + e_[at(i)], ratio = q_[at(i + 1)] / q;
+      new_q_[at(i)] = q;
+      new_e_[at(i)] = e_[at(i)] * ratio;
+      d = d * ratio - shift;
+      least = d < least ? d : least;
+    }
+    new_q_[at(b.high)] = d;
+    return d == d ? least : -1;
+  }
+
+  // The two squared values of B^T B = [[q0, sqrt(q0 e0)], [., q1 + e0]].
+  void two(const Block& b) {
+    const double q0 = q_[at(b.low)], e0 = e_[at(b.low)], q1 = q_[at(b.high)];
+    const double half = ((q0 - q1) + e0) / 2,  // of the trace, less q1
+        root = std::sqrt(half * half + q1 * e0), larger = q1 + (half + root);
+    *found_++ = b.shifted + larger;
+    *found_++ = b.shifted + (larger > 0 ? q0 * (q1 / larger) : 0.0);
+  }
+
+  std::vector<double> q_, e_, new_q_, new_e_;
+  std::vector<Block> blocks_;
+  double* found_ = nullptr;
+  std::int64_t sweeps_ = 0;
+};
+
+void with_eigen(const MatrixBatch& in, std::int64_t b, double* values) {
+  Eigen::MatrixXd a(std::max(in.rows, in.columns), std::min(in.rows, in.columns));
+  const bool turned = in.rows < in.columns;
+  for (std::int64_t r = 0; r < in.rows; ++r)
+    for (std::int64_t c = 0; c < in.columns; ++c)
+      a(turned ? c : r, turned ? r : c) =
+          static_cast<double>(in.data[b * in.batch_stride + r * in.row_stride + c * in.column_stride]);
+  Eigen::Map<Eigen::VectorXd> out(values, a.cols());
+  if (a.allFinite())
+    out = Eigen::BDCSVD<Eigen::MatrixXd>(a).singularValues();
+  else
+    out.setConstant(std::numeric_limits<double>::quiet_NaN());
+}
+
+struct Scratch {
+  QuotientDifference values;
+  std::unique_ptr<Doubles[]> a, rest;
+};
+
+// Matrices [first, first + lanes), as far as there are so many.
+void interleaved(const MatrixBatch& in, std::int64_t first, Scratch& scratch, double* values) {
+  const std::int64_t m = std::max(in.rows, in.columns), n = std::min(in.rows, in.columns);
+  if (!scratch.a) {
+    scratch.a.reset(new Doubles[static_cast<std::size_t>(m * n)]);
+    scratch.rest.reset(new Doubles[static_cast<std::size_t>(m + 4 * n)]);
+  }
+  Doubles *const a = scratch.a.get(), *const diagonal = scratch.rest.get(), *const above = diagonal + n;
+  const std::int64_t count = std::min<std::int64_t>(lanes, in.batches - first);
+  const bool turned = in.rows < in.columns;
+  Doubles odd = {};  // not 0 once a value is not finite
+  for (std::int64_t r = 0; r < m; ++r)
+    for (std::int64_t c = 0; c < n; ++c) {
+      const float* const from =
+          in.data + (turned ? c : r) * in.row_stride + (turned ? r : c) * in.column_stride;
+      Doubles x = {};
+      for (std::int64_t l = 0; l < count; ++l)
+        x[l] = static_cast<double>(from[(first + l) * in.batch_stride]);
+      a[r * n + c] = x;
+      odd += x - x;
+    }
+  bidiagonalise(a, m, n, diagonal, above, above + n);
+  std::vector<double> d(static_cast<std::size_t>(n)), e(static_cast<std::size_t>(n));
+  for (std::int64_t l = 0; l < count; ++l) {
+    double* const out = values + (first + l) * n;
+    if (odd[l] != 0) {
+      std::fill(out, out + n, std::numeric_limits<double>::quiet_NaN());
+      continue;
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      d[static_cast<std::size_t>(i)] = diagonal[i][l];
+      e[static_cast<std::size_t>(i)] = above[i][l];
+    }
+    if (!scratch.values.values(d.data(), e.data(), n)) {
+      with_eigen(in, first + l, out);
+      continue;
+    }
+    std::sort(d.begin(), d.end(), std::greater<>());
+    std::copy(d.begin(), d.end(), out);
+  }
+}
+
+}  // namespace
+
+void singular_values(const MatrixBatch& in, double* values, int threads) {
+  const std::int64_t n = std::min(in.rows, in.columns);
+  if (n == 0) return;
+  if (n > largest_interleaved) {
+    parallel_for(in.batches, threads, [&](std::int64_t b, int) { with_eigen(in, b, values + b * n); });
+    return;
+  }
+  std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
+  parallel_for((in.batches + lanes - 1) / lanes, threads, [&](std::int64_t group, int t) {
+    interleaved(in, group * lanes, scratch[static_cast<std::size_t>(t)], values);
+  });
+}
+
+}  // namespace gapbench::kernels
