@@ -125,7 +125,8 @@ class QuotientDifference {
 
   bool solve(Block b) {
     flip_if_growing(b);
-    double smallest = 0;  // d of the last transform: the smallest squared value is at most this
+    double smallest = 0;     // d of the last transform: the smallest squared value is at most this
+    double boldness = 0.25;  // the share of it that is tried as a shift where nothing better is known
     while (true) {
       while (b.high > b.low && negligible(e_[at(b.high - 1)], b.shifted + q_[at(b.high)])) {
         *found_++ = b.shifted + q_[at(b.high)];
@@ -147,14 +148,19 @@ class QuotientDifference {
         two(b);
         return true;
       }
-      double shift = next_shift(b, smallest);
+      double shift = next_shift(b, smallest, boldness);
       for (int tries = 0; true; ++tries) {
         if (sweeps_-- == 0) return false;
-        smallest = transform(b, shift);
+        const auto [others, last] = transform(b, shift);
+        smallest = std::min(others, last);
         if (smallest >= 0) break;
-        shift = tries < 2 ? shift / 4 : 0;  // none never fails
-        if (tries > 3) return false;        // not a number
+        boldness = 0.25;
+        if (tries > 4 || std::isnan(smallest)) return false;
+        // where only the last d is negative, what it lacks makes an excellent shift
+        shift = tries >= 3 ? 0 : others > 0 && tries == 0 ? (shift + last) * (1 - 0x1p-50) : shift / 4;
+        shift = std::max(shift, 0.0);
       }
+      boldness += (1 - boldness) / 3;
       for (std::int64_t i = b.low; i <= b.high; ++i) {
         q_[at(i)] = new_q_[at(i)];
         e_[at(i)] = i < b.high ? new_e_[at(i)] : 0.0;
@@ -172,29 +178,29 @@ class QuotientDifference {
 
   // z = B^-1 e_n, up to its length, has the Rayleigh quotient q_n / |z|^2 and the residual q_n sqrt(|z|^2 - 1) / |z|^2: their
   // difference is a lower bound of the value that settles at the end.
-  double next_shift(const Block& b, double smallest) const {
+  double next_shift(const Block& b, double smallest, double boldness) const {
     double rest = 0, term = 1;  // |z|^2 - 1
     for (std::int64_t i = b.high - 1; i >= b.low && term > 1e-3 * rest; --i) {
       term *= e_[at(i)] / q_[at(i)];
       rest += term;
-      if (!(rest < 1)) return smallest / 4;
+      if (!(rest < 1)) return smallest * boldness;
     }
     rest *= 1.01;
-    return rest < 1 ? q_[at(b.high)] * (1 - std::sqrt(rest)) / (1 + rest) : smallest / 4;
+    return rest < 1 ? q_[at(b.high)] * (1 - std::sqrt(rest)) / (1 + rest) : smallest * boldness;
   }
 
-  // Into new_q_, new_e_; the smallest d, negative (or not a number) where the shift was too large.
-  double transform(const Block& b, double shift) {
+  // Into new_q_, new_e_; the smallest d but for the last, and the last. A negative one: the shift was too large.
+  std::pair<double, double> transform(const Block& b, double shift) {
     double d = q_[at(b.low)] - shift, least = d;
     for (std::int64_t i = b.low; i < b.high; ++i) {
       const double q = d + e_[at(i)], ratio = q_[at(i + 1)] / q;
       new_q_[at(i)] = q;
       new_e_[at(i)] = e_[at(i)] * ratio;
-      d = d * ratio - shift;
       least = d < least ? d : least;
+      d = d * ratio - shift;
     }
     new_q_[at(b.high)] = d;
-    return d == d ? least : -1;
+    return {least, d};
   }
 
   // The two squared values of B^T B = [[q0, sqrt(q0 e0)], [., q1 + e0]].
