@@ -167,6 +167,7 @@ def markdown(document):
     lines += kernel("Kernels that read once", ("distance/", "log_sums/", "logits/", "tenth/", "perturb/"), "Share of the copy. *distance*: squared distance of sixteen layers to "
                     "their initial weights, in float64 as the numpy peer's sums; *log_sums*: sum of ln(1e-6 + 0.09 d²) over the same differences d, in float64 on all sides; *logits*: margins, accuracy and cross-entropy; *tenth*: the tenth percentile by selection; "
                     "*perturb*: weights plus Gaussian noise, Philox in all three.")
+    lines += kernel("All singular values", ("singular_values/",), "Batches of matrices, float64 on all sides; numpy is `np.linalg.svd(a, compute_uv=False)`, torch `torch.linalg.svdvals(a)`.")
     kendall = []
     for name in rows:
         if name.startswith(("kendall_tau", "resample")):

@@ -13,7 +13,7 @@ def cases():
     for batches, rows, columns in ((4096, 16, 16), (512, 64, 64), (512, 64, 32), (9, 256, 128)):
         a = hashed_values(batches * rows * columns).reshape(batches, rows, columns)
         name = f"singular_values/batches:{batches}/rows:{rows}/columns:{columns}"
-        yield name, "numpy svd", lambda a=a: np.linalg.svd(a.astype(np.float64), compute_uv=False).sum()
+        yield name, "numpy", lambda a=a: np.linalg.svd(a.astype(np.float64), compute_uv=False).sum()
         yield name, "torch", lambda a=torch.from_numpy(a): torch.linalg.svdvals(a.double()).sum()
 
 
