@@ -61,11 +61,11 @@ class FcnProbe final : public Probe {
   std::vector<float> mean_gradient(Parameters) override {
     throw std::logic_error("no measure asks for this gradient yet");
   }
-  std::vector<float> logit_derivatives(Parameters direction) override {
+  std::vector<float> logit_derivatives() override {
     std::vector<float> p, all;
     for (const Model::Entry& e : model_.arrays) p.insert(p.end(), e.final.begin(), e.final.end());
     for (std::size_t s = 0; s < n; ++s)
-      for (const double d : derivative(p, direction, s)) all.push_back(static_cast<float>(d));
+      for (const double d : derivative(p, p, s)) all.push_back(static_cast<float>(d));
     return all;
   }
 

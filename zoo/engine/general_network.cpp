@@ -132,6 +132,19 @@ class GeneralNetwork final : public TrainableNetwork {
     });
   }
 
+  void logit_derivatives(const float* images, std::int64_t n, float* out) override {
+    const at::NoGradGuard no_grad;
+    for (std::int64_t start = 0; start < n; start += evaluation_chunk) {
+      const std::int64_t size = std::min(evaluation_chunk, n - start);
+      const at::Tensor d = gapbench::logit_derivatives(
+                               architecture(), arrays_,
+                               view_images(architecture(), shape_, images + start * shape_.size(), size))
+                               .contiguous();
+      std::copy(d.const_data_ptr<float>(), d.const_data_ptr<float>() + d.numel(),
+                out + start * shape_.classes);
+    }
+  }
+
  private:
   // Calls f(logits in evaluation mode, first sample, number of samples).
   template <class F>

@@ -88,6 +88,9 @@ TEST_CASE("a stack of parameter sets gives what autograd's network gives, one at
     const Case c(hp, large ? 20 : 270);  // more than one block of work where that is cheap
     const auto ours = c.probe(1), two = c.probe(2), general = c.probe(1, ExecutorChoice::general);
     CHECK(distance(ours->logits(), general->logits()) <= 1e-5 * norm(general->logits()));
+    const std::vector<float> derivatives = ours->logit_derivatives(), expected = general->logit_derivatives();
+    CHECK(distance(derivatives, expected) <= 1e-5 * norm(expected));
+    CHECK(derivatives == two->logit_derivatives());
     const std::vector<double> alone = ours->mean_losses(c.stack(1));
     for (const std::size_t k : {1u, 3u, 8u}) {
       const auto stack = c.stack(k);
