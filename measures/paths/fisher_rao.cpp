@@ -6,7 +6,7 @@
 // Source    Liang et al. 2019, definition 5.1, by the exact derivative and without a prefix: the form to which the
 //           literature's readings reduce. fisher-rao-jiang and fisher-rao-closed are two of these.
 // Error     relative 1e-5 (float32 derivatives).
-// Cost      about two forward passes over the data, shared, beside that of the logits.
+// Cost      about two forward passes over the data, shared; one of them gives the logits.
 #include "measures/paths/fisher_rao.h"
 
 #include "measures/api/measure.h"

@@ -51,11 +51,13 @@ struct Subject {
                           zoo.data().shape().classes)) {
     snapshot.searches() = read_searches(zoo.store(), model.id);
   }
-  std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads) const {
+  std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads,
+                               bool with_derivatives = false) const {
     std::vector<std::span<const float>> arrays;
     for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
     const auto samples = zoo.data().get(model.hp, architecture->channels_last());
-    return make_network_probe(*architecture, samples, training_labels(model, *samples), arrays, threads);
+    return make_network_probe(*architecture, samples, training_labels(model, *samples), arrays, threads,
+                              ExecutorChoice::automatic, with_derivatives);
   }
 };
 
@@ -68,11 +70,15 @@ bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Mea
   std::unique_ptr<Probe> probe;
 
   std::vector<MeasureCell> cells = read_cells(store, model.id);
+  const bool with_derivatives = std::any_of(measures.begin(), measures.end(), [&](const Measure* m) {
+    return (m->info.needs & needs_gradients) != 0 && !is_current(cells, *m);
+  });
   bool broken = false;
   double unsaved = 0;  // seconds of work that a kill would lose
   for (const Measure* measure : measures) {
     if (is_current(cells, *measure)) continue;
-    if ((measure->info.needs & needs_probe) != 0 && !probe) probe = subject.probe(zoo, model, threads);
+    if ((measure->info.needs & needs_probe) != 0 && !probe)
+      probe = subject.probe(zoo, model, threads, with_derivatives);
     const std::size_t known = snapshot.searches().size();
     MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
     if (snapshot.searches().size() != known) write_searches(store, model.id, snapshot.searches());
@@ -113,10 +119,11 @@ double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
   for (const ModelSpec& model : queue) {
     const std::vector<MeasureCell> cells = read_cells(zoo.store(), model.id);
     std::set<std::string> searches;
-    bool needs = false;
+    bool needs = false, derivatives = false;
     for (const Measure* measure : measures) {
       if (is_current(cells, *measure)) continue;
       needs = needs || (measure->info.needs & needs_probe) != 0;
+      derivatives = derivatives || (measure->info.needs & needs_gradients) != 0;
       std::istringstream names{std::string(measure->info.searches)};
       for (std::string name; names >> name;) searches.insert(name);
     }
@@ -125,7 +132,7 @@ double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
     if (!needs) continue;
     const auto architecture = make_architecture(model.hp, zoo.data().shape());
     const std::int64_t n = model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count;
-    double passes = static_cast<double>(n);
+    double passes = static_cast<double>(derivatives ? 2 * n : n);
     for (const std::string& name : searches) passes += measures::typical_passes(name);
     if (rate == 0) {
       const Subject subject(zoo, model);

@@ -32,7 +32,7 @@ class MarginProbe final : public Probe {
     throw std::logic_error("not asked for");
   }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
-  std::vector<float> logit_derivatives() override { throw std::logic_error("not asked for"); }
+  std::span<const float> logit_derivatives() override { throw std::logic_error("not asked for"); }
 
  private:
   std::vector<std::int64_t> labels_;

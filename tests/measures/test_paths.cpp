@@ -54,7 +54,7 @@ class FixedProbe final : public Probe {
     throw std::logic_error("not asked for");
   }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
-  std::vector<float> logit_derivatives() override { return derivatives_; }
+  std::span<const float> logit_derivatives() override { return derivatives_; }
 
  private:
   std::vector<float> logits_, derivatives_;

@@ -90,7 +90,7 @@ class LinearProbe final : public Probe {
     throw std::logic_error("not asked for");
   }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
-  std::vector<float> logit_derivatives() override { throw std::logic_error("not asked for"); }
+  std::span<const float> logit_derivatives() override { throw std::logic_error("not asked for"); }
 
   Snapshot snapshot(const std::string& id) const {
     const std::span<const float> all(parameters);

@@ -61,12 +61,13 @@ class FcnProbe final : public Probe {
   std::vector<float> mean_gradient(Parameters) override {
     throw std::logic_error("no measure asks for this gradient yet");
   }
-  std::vector<float> logit_derivatives() override {
-    std::vector<float> p, all;
+  std::span<const float> logit_derivatives() override {
+    std::vector<float> p;
+    derivatives_.clear();
     for (const Model::Entry& e : model_.arrays) p.insert(p.end(), e.final.begin(), e.final.end());
     for (std::size_t s = 0; s < n; ++s)
-      for (const double d : derivative(p, p, s)) all.push_back(static_cast<float>(d));
-    return all;
+      for (const double d : derivative(p, p, s)) derivatives_.push_back(static_cast<float>(d));
+    return derivatives_;
   }
 
  private:
@@ -140,6 +141,7 @@ class FcnProbe final : public Probe {
 
   Model model_;
   std::vector<double> inputs_;
+  std::vector<float> derivatives_;
   std::vector<std::int64_t> labels_;
   std::vector<float> logits_;
 };

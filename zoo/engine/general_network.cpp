@@ -132,16 +132,19 @@ class GeneralNetwork final : public TrainableNetwork {
     });
   }
 
-  void logit_derivatives(const float* images, std::int64_t n, float* out) override {
+  void logits_and_derivatives(const float* images, std::int64_t n, float* logits,
+                              float* derivatives) override {
     const at::NoGradGuard no_grad;
+    const auto put = [&](const at::Tensor& from, float* to) {
+      const at::Tensor rows = from.contiguous();
+      std::copy(rows.const_data_ptr<float>(), rows.const_data_ptr<float>() + rows.numel(), to);
+    };
     for (std::int64_t start = 0; start < n; start += evaluation_chunk) {
       const std::int64_t size = std::min(evaluation_chunk, n - start);
-      const at::Tensor d = gapbench::logit_derivatives(
-                               architecture(), arrays_,
-                               view_images(architecture(), shape_, images + start * shape_.size(), size))
-                               .contiguous();
-      std::copy(d.const_data_ptr<float>(), d.const_data_ptr<float>() + d.numel(),
-                out + start * shape_.classes);
+      const auto [z, dz] = gapbench::logits_and_derivatives(
+          architecture(), arrays_, view_images(architecture(), shape_, images + start * shape_.size(), size));
+      put(z, logits + start * shape_.classes);
+      put(dz, derivatives + start * shape_.classes);
     }
   }
 

@@ -26,11 +26,12 @@ class NetworkProbe final : public Probe {
  public:
   NetworkProbe(const Architecture& architecture, std::shared_ptr<const TrainingData> data,
                std::vector<std::int64_t> labels, std::span<const std::span<const float>> arrays, int threads,
-               ExecutorChoice choice)
+               ExecutorChoice choice, bool with_derivatives)
       : architecture_(architecture),
         data_(std::move(data)),
         labels_(std::move(labels)),
-        size_(static_cast<std::size_t>(data_->shape.size())) {
+        size_(static_cast<std::size_t>(data_->shape.size())),
+        with_derivatives_(with_derivatives) {
     for (const auto& a : arrays) final_.insert(final_.end(), a.begin(), a.end());
     for (int t = 0; t < std::max(1, threads); ++t)
       networks_.push_back(make_network(architecture_, data_->shape, choice));
@@ -41,6 +42,7 @@ class NetworkProbe final : public Probe {
   std::span<const std::int64_t> labels() const override { return labels_; }
 
   std::span<const float> logits() override {
+    if (logits_.empty() && with_derivatives_) logit_derivatives();
     if (logits_.empty()) {
       logits_.resize(static_cast<std::size_t>(samples() * classes()));
       const Parameters final(final_);
@@ -104,16 +106,20 @@ class NetworkProbe final : public Probe {
     return std::move(gradients_of({&parameters, 1}, all_samples())[0]);
   }
 
-  std::vector<float> logit_derivatives() override {
-    std::vector<float> derivatives(static_cast<std::size_t>(samples() * classes()));
-    const std::int64_t blocks = (samples() + block - 1) / block;
-    in_parallel(blocks, [&](TrainableNetwork& network, std::int64_t first, std::int64_t last) {
-      import_arrays(network, final_);
-      for (std::int64_t start = first * block; start < std::min(last * block, samples()); start += block)
-        network.logit_derivatives(data_->train.images.data() + start * data_->shape.size(),
-                                  std::min(block, samples() - start), derivatives.data() + start * classes());
-    });
-    return derivatives;
+  std::span<const float> logit_derivatives() override {
+    if (derivatives_.empty()) {
+      derivatives_.resize(static_cast<std::size_t>(samples() * classes()));
+      logits_.resize(derivatives_.size());  // to the same bits, if they are there
+      const std::int64_t blocks = (samples() + block - 1) / block;
+      in_parallel(blocks, [&](TrainableNetwork& network, std::int64_t first, std::int64_t last) {
+        import_arrays(network, final_);
+        for (std::int64_t start = first * block; start < std::min(last * block, samples()); start += block)
+          network.logits_and_derivatives(
+              data_->train.images.data() + start * data_->shape.size(), std::min(block, samples() - start),
+              logits_.data() + start * classes(), derivatives_.data() + start * classes());
+      });
+    }
+    return derivatives_;
   }
 
  private:
@@ -199,7 +205,8 @@ class NetworkProbe final : public Probe {
   std::shared_ptr<const TrainingData> data_;
   std::vector<std::int64_t> labels_, all_;
   std::size_t size_;  // floats of one image
-  std::vector<float> final_, logits_;
+  bool with_derivatives_;
+  std::vector<float> final_, logits_, derivatives_;
   std::vector<std::unique_ptr<TrainableNetwork>> networks_;  // one a thread
   AlignedVector<float> gathered_;
 };
@@ -210,9 +217,9 @@ std::unique_ptr<Probe> make_network_probe(const Architecture& architecture,
                                           std::shared_ptr<const TrainingData> data,
                                           std::vector<std::int64_t> labels,
                                           std::span<const std::span<const float>> arrays, int threads,
-                                          ExecutorChoice choice) {
+                                          ExecutorChoice choice, bool with_derivatives) {
   return std::make_unique<NetworkProbe>(architecture, std::move(data), std::move(labels), arrays, threads,
-                                        choice);
+                                        choice, with_derivatives);
 }
 
 }  // namespace gapbench

@@ -162,12 +162,13 @@ at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor>
                          });
 }
 
-at::Tensor logit_derivatives(const Architecture& architecture, std::span<const at::Tensor> arrays,
-                             const at::Tensor& images) {
-  return run<Dual>(
-             architecture, {images, at::zeros_like(images)},
-             [&](const Op& op, const Dual& x, const Dual& other) { return apply(op, arrays, x, other); })
-      .derivative;
+std::pair<at::Tensor, at::Tensor> logits_and_derivatives(const Architecture& architecture,
+                                                         std::span<const at::Tensor> arrays,
+                                                         const at::Tensor& images) {
+  const Dual z =
+      run<Dual>(architecture, {images, at::zeros_like(images)},
+                [&](const Op& op, const Dual& x, const Dual& other) { return apply(op, arrays, x, other); });
+  return {z.value, z.derivative};
 }
 
 at::Tensor view_images(const Architecture& architecture, const InputShape& shape, const float* images,

@@ -112,7 +112,8 @@ class FastNetwork final : public TrainableNetwork {
     }
   }
 
-  void logit_derivatives(const float* images, std::int64_t n, float* out) override {
+  void logits_and_derivatives(const float* images, std::int64_t n, float* logits,
+                              float* derivatives) override {
     const std::int64_t chunk = std::max(std::int64_t{1}, chunk_ / 2), classes = shape_.classes;
     reserve(2 * std::min(chunk, n));
     Pass pass;
@@ -131,8 +132,9 @@ class FastNetwork final : public TrainableNetwork {
             for (std::int64_t i = 0; i < pass.n * stage.output; ++i) x[pass.n * stage.output + i] = 2 * x[i];
         }
       }
-      for (std::int64_t i = 0; i < pass.n * classes; ++i)
-        out[pass.first * classes + i] = x[pass.n * classes + i] - x[i];
+      const std::int64_t at = pass.first * classes, size = pass.n * classes;
+      std::copy(x, x + size, logits + at);
+      for (std::int64_t i = 0; i < size; ++i) derivatives[at + i] = x[size + i] - x[i];
     }
   }
 
