@@ -622,6 +622,19 @@ def test_residual_networks(folder):
     compare(folder / "zoo", "resnet")
 
 
+def test_an_untrained_network_has_the_censored_flatness_of_every_other(folder):
+    # at chance among ten classes no noise takes a tenth of the accuracy, plain or by magnitude: both searches end at 2
+    spec = write_spec(folder, measures=["pacbayes-flatness", "pacbayes-mag-flatness"], fixed={"network": "fcn", "depth": 1, "width": 8, "max_epochs": 1}, axes={"lr": [1e-9]})
+    gapbench("train", spec, "--out", folder / "zoo")
+    gapbench("measure", folder / "zoo")
+    model = next((folder / "zoo" / "models").iterdir())
+    assert json.loads((model / "result.json").read_text())["train"]["accuracy"] < 0.19
+    cells = [json.loads(line) for line in (model / "measures.jsonl").read_text().splitlines()]
+    assert len(cells) == 2
+    for cell in cells:
+        assert cell["value"] == 0.25 and cell["censored"] and "less than 0.1" in cell["reason"], cell
+
+
 def test_a_search_is_made_once(folder):
     spec = write_spec(folder, fixed={"network": "fcn", "depth": 1, "width": 8, "max_epochs": 30}, axes={"lr": [0.05]})
     gapbench("train", spec, "--out", folder / "zoo")
