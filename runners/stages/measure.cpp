@@ -128,7 +128,7 @@ double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
       for (std::string name; names >> name;) searches.insert(name);
     }
     for (const auto& [name, search] : read_searches(zoo.store(), model.id))
-      if (search.revision == measures::search_revision) searches.erase(name);
+      if (search.revision == measures::search_revision(name)) searches.erase(name);
     if (!needs) continue;
     const auto architecture = make_architecture(model.hp, zoo.data().shape());
     const std::int64_t n = model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count;

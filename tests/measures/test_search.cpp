@@ -328,7 +328,7 @@ TEST_CASE("a search is a function of the model, and is made once") {
   CHECK(*all_measures().at("pacbayes-flatness").compute(reloaded, &probe).value() ==
         Approx(1 / (value * value)).epsilon(1e-14));
   CHECK(probe.calls == calls);
-  reloaded.searches().at("sigma").revision = search_revision - 1;
+  reloaded.searches().at("sigma").revision = search_revision("sigma") - 1;
   gaussian_scale(reloaded, &probe, false);
   CHECK(probe.calls > calls);
 }
