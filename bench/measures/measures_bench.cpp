@@ -40,15 +40,17 @@ void run(int argc, char** argv) {
   const auto measures = all_measures().select(std::vector<std::string>(argv + 4, argv + argc));
   const auto architecture = make_architecture(model.hp, zoo.data().shape());
   const auto data = zoo.data().get(model.hp, architecture->channels_last());
-  const Snapshot snapshot =
+  const int threads = std::stoi(argv[3]);
+  Snapshot snapshot =
       load_snapshot(zoo.store(), model, *architecture, data->train.count, data->shape.classes);
+  snapshot.set_threads(threads);
   std::vector<std::span<const float>> arrays;
   for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
   const bool with_derivatives = std::any_of(measures.begin(), measures.end(), [](const Measure* m) {
     return (m->info.needs & needs_gradients) != 0;
   });
-  const auto probe = make_network_probe(*architecture, data, training_labels(model, *data), arrays,
-                                        std::stoi(argv[3]), ExecutorChoice::automatic, with_derivatives);
+  const auto probe = make_network_probe(*architecture, data, training_labels(model, *data), arrays, threads,
+                                        ExecutorChoice::automatic, with_derivatives);
   for (const Measure* measure : measures) {
     const double start = cpu_seconds();
     json cell = to_json(compute_cell(*measure, snapshot, probe.get()));

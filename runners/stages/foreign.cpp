@@ -339,6 +339,7 @@ ForeignResult measure_foreign(const ForeignOptions& options) {
   Snapshot snapshot(sha256_of_file(options.model).substr(0, 16), std::move(arrays), std::move(layers),
                     train_size, network.input.classes, storage);
   snapshot.set_plan(std::move(plan));
+  snapshot.set_threads(options.workers);
   for (const Measure* measure : measures)
     result.cells.push_back(compute_cell(*measure, snapshot, probe.get()));
   return result;

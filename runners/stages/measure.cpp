@@ -65,7 +65,8 @@ struct Subject {
 bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Measure*>& measures,
                    int threads) {
   const ModelStore& store = zoo.store();
-  const Subject subject(zoo, model);
+  Subject subject(zoo, model);
+  subject.snapshot.set_threads(threads);
   const Snapshot& snapshot = subject.snapshot;
   std::unique_ptr<Probe> probe;
 

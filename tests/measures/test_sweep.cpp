@@ -276,9 +276,11 @@ TEST_CASE("declared invariances hold, and no others") {
     }
 }
 
-TEST_CASE("values do not depend on what was computed before") {
+TEST_CASE("values do not depend on what was computed before, nor on the number of threads") {
   for (const Model& model : {random_fcn({12, 11, 7, 5}, 2), random_conv(2)}) {
-    const Snapshot forward = model.snapshot(), backward = model.snapshot();
+    const Snapshot forward = model.snapshot();
+    Snapshot backward = model.snapshot();
+    backward.set_threads(3);
     std::vector<double> values;
     for (const Measure& m : all_measures().all())
       if ((m.info.needs & needs_data) == 0) values.push_back(*m.compute(forward, nullptr).value());
