@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -61,6 +62,13 @@ struct Subject {
   }
 };
 
+// Changes when a search is made, also where one of an earlier revision was.
+int sum_of_revisions(const std::map<std::string, StoredSearch>& searches) {
+  int sum = 0;
+  for (const auto& [name, search] : searches) sum += search.revision;
+  return sum;
+}
+
 // True when the model has a broken cell afterwards.
 bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Measure*>& measures,
                    int threads) {
@@ -80,9 +88,9 @@ bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Mea
     if (is_current(cells, *measure)) continue;
     if ((measure->info.needs & needs_probe) != 0 && !probe)
       probe = subject.probe(zoo, model, threads, with_derivatives);
-    const std::size_t known = snapshot.searches().size();
+    const int known = sum_of_revisions(snapshot.searches());
     MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
-    if (snapshot.searches().size() != known) write_searches(store, model.id, snapshot.searches());
+    if (sum_of_revisions(snapshot.searches()) != known) write_searches(store, model.id, snapshot.searches());
     broken = broken || computed.outcome.status() == Outcome::Status::failed;
     unsaved += computed.seconds;
     const auto cell = std::find_if(cells.begin(), cells.end(),

@@ -648,6 +648,12 @@ def test_a_search_is_made_once(folder):
     assert searches["sigma"] == kept, "the search was made again"  # its seconds too
     assert set(searches) == {"sigma", "sigma-magnitude"}, searches
     assert math.isclose(cells["pacbayes-flatness"]["value"], kept["value"] ** -2, rel_tol=1e-12), cells
+    # one of an earlier revision is made again, and kept
+    (model / "searches.jsonl").write_text(json.dumps({**kept, "revision": kept["revision"] - 1, "value": 1.5}) + "\n")
+    (model / "measures.jsonl").unlink()
+    gapbench("measure", folder / "zoo", "--measures", "pacbayes-flatness")
+    again = read("searches.jsonl")["sigma"]
+    assert {**again, "seconds": 0} == {**kept, "seconds": 0}, (again, kept)
 
 
 run_tests(globals())
