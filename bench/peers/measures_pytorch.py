@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The measures of one NiN as a user of PyTorch would compute them: the definitions written down, torch and numpy, no tricks
-beyond sharing one forward pass and one list of norms. The peer of bench/measures/compare_measures.py.
+"""The measures of one NiN as a user of PyTorch would compute them: the definitions written down, torch, numpy and scipy, no
+tricks beyond sharing one forward pass and each list of norms. The peer of bench/measures/compare_measures.py.
 
     measures_pytorch.py MODEL_FOLDER SAMPLES.safetensors [--searches] [--threads N]
 
-Prints one line of JSON: seconds (wall) and CPU seconds of the deterministic measures and of each search, and the values.
+Prints one line of JSON: seconds (wall) and CPU seconds of each part of the deterministic measures and of each search, and
+the values.
 """
+import copy
 import json
 import math
 import pathlib
@@ -15,6 +17,8 @@ import time
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from scipy.sparse.linalg import LinearOperator, svds
+from scipy.special import gammaln
 from torch import nn
 
 folder, samples = pathlib.Path(sys.argv[1]), sys.argv[2]
@@ -46,9 +50,11 @@ def errors():
     return (logits().argmax(1) != y).double().mean().item()
 
 
-def spectral(w, n, stride):
+def circular(w, n, stride):
     """Largest singular value over frequencies; a stride folds the frequencies that it makes alike into one block."""
-    t = np.fft.fft2(w.double().numpy(), (n, n))
+    if w.shape[2] == 1 and stride == 1:  # the same at every frequency
+        return np.linalg.norm(w[:, :, 0, 0], 2)
+    t = np.fft.fft2(w, (n, n))
     if stride == 1:
         return np.linalg.svd(t.transpose(2, 3, 0, 1), compute_uv=False).max()
     m = n // stride
@@ -56,45 +62,156 @@ def spectral(w, n, stride):
     return np.linalg.svd(t, compute_uv=False).max()
 
 
+def padded(w, n, stride):
+    """Of the layer as it is, with zero padding."""
+    if w.shape[2] == 1 and stride == 1:
+        return np.linalg.norm(w[:, :, 0, 0], 2)
+    kernel = torch.from_numpy(w)
+    apply = lambda v: nn.functional.conv2d(torch.from_numpy(v).reshape(1, w.shape[1], n, n), kernel, stride=stride, padding=1).numpy().ravel()
+    m = math.isqrt(len(apply(np.zeros(w.shape[1] * n * n))) // w.shape[0])
+    back = lambda u: nn.functional.conv_transpose2d(torch.from_numpy(u).reshape(1, w.shape[0], m, m), kernel, stride=stride, padding=1,
+                                                    output_padding=n - ((m - 1) * stride + 1)).numpy().ravel()
+    operator = LinearOperator((w.shape[0] * m * m, w.shape[1] * n * n), matvec=apply, rmatvec=back, dtype=np.float64)
+    return svds(operator, k=1, return_singular_vectors=False, random_state=0)[0]
+
+
+def proxy(w):
+    return math.sqrt(sum(np.abs(k.T @ k).sum(1).max() for k in w.reshape(*w.shape[:2], -1).transpose(2, 0, 1)))
+
+
+NORMS = {"": padded, "-rs": lambda w, n, stride: np.linalg.norm(w.reshape(len(w), -1), 2), "-fft32": lambda w, n, stride: circular(w, 32, 1)}
+ONLY_OF_FINAL = {"unstrided": lambda w, n, stride: circular(w, n, 1), "strided": circular}
+
+
+def slices(w):
+    return [w[:, :, 0, 0]] if w.shape[2] == 1 else [w[:, i].reshape(len(w), -1) for i in range(w.shape[1])]
+
+
+def mean_cosine(rows):
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.abs(unit @ unit.T)[np.triu_indices(len(rows), 1)].mean()
+
+
+def smoothed_cosine(rows, e=1e-5):
+    norms = np.linalg.norm(rows, axis=1)
+    return np.abs((rows @ rows.T + e) / (np.outer(norms, norms) + e)).mean()
+
+
+def chance(d):
+    return math.exp(gammaln(d / 2) - gammaln((d + 1) / 2)) / math.sqrt(math.pi)
+
+
+def path_sum():
+    network = copy.deepcopy(model).double()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.square_()
+        return network(torch.ones(1, *x.shape[1:], dtype=torch.float64)).sum().item()
+
+
+def derivatives_along_weights():
+    w = {k: p.detach() for k, p in model.named_parameters()}
+    run = lambda images: torch.func.jvp(lambda p: torch.func.functional_call(model, p, (images,)), (w,), (w,))[1]
+    with torch.no_grad():
+        return torch.cat([run(x[i:i + 1000]) for i in range(0, len(x), 1000)])
+
+
 def deterministic():
     v = {}
-    weights, first = [final[n].double() for n in names], [init[n].double() for n in names]
+    weights, first = [final[n].double().numpy() for n in names], [init[n].double().numpy() for n in names]
     change = [a - b for a, b in zip(weights, first)]
-    fro, moved = [w.norm().item() for w in weights], [c.norm().item() for c in change]
-    norms = [spectral(final[n], *geometry[n]) for n in names]
-    moved_norms = [spectral(final[n] - init[n], *geometry[n]) for n in names]
-    z = logits().double()
+    everything = sum(((final[k].double() - init[k].double()) ** 2).sum().item() for k in final)
+    L, m, places = len(names), len(x), [geometry[n] for n in names]
+    fro, moved = [np.linalg.norm(w) for w in weights], [np.linalg.norm(c) for c in change]
+    counted = sum(w.size for w in weights)
+
+    # outputs
+    z = timed("forward pass", logits).double()
     of_label = z.gather(1, y[:, None])[:, 0]
     margins = of_label - z.scatter(1, y[:, None], -math.inf).max(1).values
-    gamma = max(margins.kthvalue(len(z) // 10).values.item(), 1e-6)
-    L = len(names)
+    v["margin-p10"] = margins.kthvalue(m // 10).values.item()
+    gamma = max(v["margin-p10"], 1e-6)
     v["cross-entropy"] = nn.functional.cross_entropy(z, y).item()
     v["neg-entropy"] = -torch.distributions.Categorical(logits=z).entropy().mean().item()
-    v["margin-p10"], v["inverse-margin"] = margins.kthvalue(len(z) // 10).values.item(), gamma ** -2
-    prod_spec, prod_fro = 2 * sum(map(math.log, norms)), 2 * sum(map(math.log, fro))
-    v["log-prod-spec"], v["log-prod-fro"] = prod_spec, prod_fro
-    v["log-prod-spec-over-margin"], v["log-prod-fro-over-margin"] = prod_spec - 2 * math.log(gamma), prod_fro - 2 * math.log(gamma)
-    v["log-sum-spec"], v["log-sum-fro"] = math.log(L) + prod_spec / L, math.log(L) + prod_fro / L
-    v["fro-over-spec"] = sum((f / s) ** 2 for f, s in zip(fro, norms))
-    v["log-spec-orig-main"] = prod_spec - 2 * math.log(gamma) + math.log(v["fro-over-spec"])
-    v["log-spec-init-main"] = prod_spec - 2 * math.log(gamma) + math.log(sum((f / s) ** 2 for f, s in zip(moved, norms)))
-    v["spec-dist"], v["fro-dist"], v["param-norm"] = sum(s ** 2 for s in moved_norms), sum(f ** 2 for f in moved), sum(f ** 2 for f in fro)
+    v["inverse-margin"] = gamma ** -2
+    p = torch.softmax(z, 1)
+    dz = timed("Fisher-Rao norm", derivatives_along_weights).double()
+    inner = lambda d: ((p * d).sum(1) - d.gather(1, y[:, None])[:, 0]).square().mean().item()
+    v["fisher-rao"], v["fisher-rao-closed"] = inner(dz), L ** 2 * inner(z)
+    v["fisher-rao-jiang"] = (L + 1) ** 2 * v["fisher-rao"]
+    v["path-norm"] = math.log(timed("path norm", path_sum))
+    v["path-norm-over-margin"] = v["path-norm"] - 2 * math.log(gamma)
+
+    # norms
+    over = lambda log_value: log_value - 2 * math.log(gamma)
+    root = lambda log_value: math.log(L) + log_value / L
+    ratios = lambda radii, norms: sum((r / s) ** 2 for r, s in zip(radii, norms))
+    norms, moved_norms = {}, {}
+    for kind, norm in NORMS.items():
+        norms[kind], moved_norms[kind] = timed(f"operator norms {kind or '-padded'}", lambda: [[norm(w, *g) for w, g in zip(some, places)] for some in (weights, change)])
+    for kind, norm in ONLY_OF_FINAL.items():
+        norms[kind] = timed(f"operator norms -{kind}", lambda: [norm(w, *g) for w, g in zip(weights, places)])
+    for kind in NORMS:
+        s = norms[kind]
+        product = 2 * sum(map(math.log, s))
+        v["log-prod-spec" + kind], v["log-sum-spec" + kind] = product, root(product)
+        v["log-prod-spec-over-margin" + kind], v["log-sum-spec-over-margin" + kind] = over(product), root(over(product))
+        v["fro-over-spec" + kind] = ratios(fro, s)
+        v["log-spec-orig-main" + kind], v["log-spec-init-main" + kind] = over(product) + math.log(ratios(fro, s)), over(product) + math.log(ratios(moved, s))
+        v["spec-dist" + kind] = sum(r ** 2 for r in moved_norms[kind])
+    v["sum-spec"], v["sosp"] = sum(norms[""]), counted * sum(moved_norms[""])
+    n = x.shape[2]
+    factor = (84 * math.sqrt(n * n * x.shape[1]) * sum(math.sqrt(w[0, 0].size * len(w)) for w in weights) + math.sqrt(math.log(4 * n * n * L))) ** 2
+    for name, radii in (("spec-init", moved), ("spec-orig", fro)):
+        v[name] = over(math.log(factor * math.exp(v["log-prod-spec"]) * ratios(radii, norms[""]) + math.log(m / 0.01)))
+    prod_fro = 2 * sum(map(math.log, fro))
+    v["log-prod-fro"], v["log-prod-fro-over-margin"] = prod_fro, over(prod_fro)
+    v["log-sum-fro"], v["log-sum-fro-over-margin"] = root(prod_fro), root(over(prod_fro))
+    v["wc-pfn"] = prod_fro / 2
+    v["fro-dist"], v["param-norm"] = sum(f ** 2 for f in moved), sum(f ** 2 for f in fro)
     v["l2-norm"], v["l2-dist"] = math.sqrt(v["param-norm"]), math.sqrt(v["fro-dist"])
-    v["num-params"] = sum(w.numel() for w in weights)
-    rho, g = [], []
-    for w in weights:
-        slices = [w[:, :, 0, 0]] if w.shape[2] == 1 else [w[:, i].flatten(1) for i in range(w.shape[1])]
-        cosines = []
-        for rows in slices:
-            unit = rows / rows.norm(dim=1, keepdim=True)
-            c = (unit @ unit.T).abs()
-            cosines.append(c[torch.triu_indices(len(c), len(c), 1).unbind()].mean().item())
-        rho.append(np.mean(cosines))
-        n, m = w.shape[0], w[0].numel()
-        g.append(-(n - 1) * m * math.log(1 - rho[-1]) - m * math.log(1 + (n - 1) * rho[-1]))
-    v["wc-paper"], v["wc-kl"] = np.mean(rho), sum(g) / 2
-    v["pb-notebook"] = 0.5 * sum(((final[k].double() - init[k].double()) ** 2).sum().item() for k in final)
+    proxies = [proxy(w) for w in weights]
+    v["wc-psn"], v["wc-sosp"] = sum(map(math.log, proxies)), counted * sum(map(proxy, change))
+    for name, values in (("fft", norms["unstrided"]), ("fft-strided", norms["strided"]), ("power", norms[""]), ("reshape", norms["-rs"]), ("wc-bound", proxies)):
+        v["conv-opnorm-" + name] = np.mean(np.log(values))
+
+    def correlations():
+        rho = [np.mean([mean_cosine(rows) for rows in slices(w)]) for w in weights]
+        real = [w for w in weights if w.shape[2] > 1]  # the released code passes over 1x1 kernels
+        g = []
+        for w in real:
+            r, (N, M) = np.mean([smoothed_cosine(rows) for rows in slices(w)]), w.shape[:2]
+            g.append(-(N - 1) * M * math.log(1 - r) + M * math.log(1 + (N - 1) * r))
+        kl = [(-(len(w) - 1) * w[0].size * math.log(1 - r) - w[0].size * math.log(1 + (len(w) - 1) * r)) / 2 for w, r in zip(weights, rho)]
+        v["wc-paper"], v["wc-kl"], v["wc-g"] = np.mean(rho), sum(kl), np.mean(g)
+        v["wc-notebook"] = np.mean([smoothed_cosine(rows[:, :9]) for w in real for rows in slices(w)])
+        v["wc-excess"] = np.mean([r - chance(slices(w)[0].shape[1]) for w, r in zip(weights, rho)])
+
+    timed("weight correlations", correlations)
+    v["pb-notebook"] = everything / 2
+    v["pbc"], v["pbc-kl"] = v["pb-notebook"] + v["wc-g"], v["fro-dist"] / 2 + v["wc-kl"]
+
+    # capacity and the record of the training
+    v["num-params"], v["wc-nop"], v["num-params-biases"] = counted, counted + 1, counted + sum(len(w) for w in weights)
+    v["num-params-jiang"] = sum(w[0].size * (len(w) + 1) for w in weights)
+    v["vc-dim"] = (4000 * math.sqrt(L * math.log2(6 * L * n) ** 3 * counted) + math.sqrt(math.log(1 / 0.05))) ** 2
+    history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    steps = [next((h["steps"] for h in history if h["train_cross_entropy"] is not None and h["train_cross_entropy"] <= t), None) for t in (0.1, 0.01)]
+    last = history[-1]["steps"]
+    v["steps-to-ce-0.1"] = last if steps[0] is None else steps[0]
+    v["steps-ce-0.1-to-0.01"] = None if steps[0] is None else (last if steps[1] is None else steps[1]) - steps[0]
+    v["grad-noise-epoch1"], v["grad-noise-final"] = history[0]["gradient_noise"], history[-1]["gradient_noise"]
     return v
+
+
+result = {"threads": torch.get_num_threads(), "torch": torch.__version__, "seconds": {}, "cpu_seconds": {}, "values": {}}
+
+
+def timed(name, call):
+    start, cpu = time.perf_counter(), time.process_time()
+    value = call()
+    result["seconds"][name], result["cpu_seconds"][name] = time.perf_counter() - start, time.process_time() - cpu
+    return value
 
 
 parameters = list(model.parameters())
@@ -142,16 +259,6 @@ def search(drop, magnitude):
         low, high = (low, middle) if d > 0.1 else (middle, high)
     put(clean)
     return math.exp(middle)
-
-
-result = {"threads": torch.get_num_threads(), "torch": torch.__version__, "seconds": {}, "cpu_seconds": {}, "values": {}}
-
-
-def timed(name, call):
-    start, cpu = time.perf_counter(), time.process_time()
-    value = call()
-    result["seconds"][name], result["cpu_seconds"][name] = time.perf_counter() - start, time.process_time() - cpu
-    return value
 
 
 model(x[:64])

@@ -39,9 +39,9 @@ class Probe {
   virtual std::vector<double> mean_losses(std::span<const Parameters> stack) = 0;
   /// gradients_of over all samples at one parameter set.
   virtual std::vector<float> mean_gradient(Parameters parameters) = 0;
-  /// d/dt of the model's logits at parameters + t direction, t = 0; row-major [samples, classes]. Entries of the
-  /// direction that belong to buffers are not used. Cost: about four forward passes over the data.
-  virtual std::vector<float> logit_derivatives(Parameters direction) = 0;
+  /// d/dt of the model's logits with every trained parameter multiplied by 1 + t, at t = 0; row-major [samples, classes],
+  /// computed once and kept. Cost: about two forward passes over the data, of which one gives the logits.
+  virtual std::span<const float> logit_derivatives() = 0;
 };
 
 }  // namespace gapbench

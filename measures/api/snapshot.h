@@ -109,6 +109,9 @@ class Snapshot {
   /// How the arrays form a network; empty where only the arrays are known.
   const std::optional<Plan>& plan() const { return plan_; }
   void set_plan(Plan plan) { plan_ = std::move(plan); }
+  /// Threads a measure may use; no result depends on their number.
+  int threads() const { return threads_; }
+  void set_threads(int threads) { threads_ = threads; }
   Memo& memo() const { return memo_; }
   /// By name. The runner fills it before measures run and stores it afterwards.
   std::map<std::string, StoredSearch>& searches() const { return searches_; }
@@ -122,6 +125,7 @@ class Snapshot {
   std::shared_ptr<const void> storage_;
   std::optional<TrainingRecord> training_;
   std::optional<Plan> plan_;
+  int threads_ = 1;
   mutable Memo memo_;
   mutable std::map<std::string, StoredSearch> searches_;
 };

@@ -50,15 +50,16 @@ Outcome gaussian_scale(const Snapshot& snapshot, Probe* probe, bool magnitude,
 //           after 5, 10, 15 and 20 steps. Suite protocol. Start j takes the i-th uniform number of the stream
 //           (random_key(model id, "ascent"), j) for parameter i.
 //           A scale is too large as soon as one start shows it. It is too small when all starts say so, when four do and
-//           their largest drop stays below the target by 4 of their standard deviations, or when two stay below half of it.
+//           their largest drop stays below the target by 4 of their standard deviations, or when two stay below half of it;
+//           up to 800 samples are looked at to see that.
 // Source    Jiang et al. 2019 describe an ascent with projection; the box follows from the bound, which takes the largest of
 //           omega Gaussian numbers. Their recalled box has the floor eps, which alone may pass the target: left out.
 // Returns   alpha with its standard error (samples and starts); censored as above. Pairs of starts share their batches.
-// Cost      some 50,000 to 200,000 forward passes of one sample.
+// Cost      some 50,000 to 150,000 forward passes of one sample.
 Outcome worst_case_scale(const Snapshot& snapshot, Probe* probe, bool magnitude);
 
-/// Revision of the searches: raised when their results change.
-inline constexpr int search_revision = 1;
+/// Revision of the search of this name: raised when its results change.
+int search_revision(const std::string& search);
 /// Forward passes that a search of this name took on the networks it was tried on: for estimates.
 double typical_passes(const std::string& search);
 

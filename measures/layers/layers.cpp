@@ -1,11 +1,13 @@
 #include "measures/layers/layers.h"
 
 #include <cmath>
+#include <exception>
 #include <limits>
 
 #include "measures/kernels/conv_spectral.h"
 #include "measures/kernels/spectral.h"
 #include "measures/layers/batch_norm.h"
+#include "measures/numerics/parallel_for.h"
 #include "measures/numerics/sum.h"
 
 namespace gapbench::measures {
@@ -42,22 +44,33 @@ kernels::OperatorNorm operator_norm(std::span<const float> w, const LayerShape& 
 }
 
 OperatorNorms compute_operator_norms(const Snapshot& snapshot, bool of_change, NormKind kind) {
+  const std::vector<Layer>& layers = snapshot.layers();
+  const auto& final = folded_final(snapshot).arrays;  // both before the threads share them
+  const auto* init = of_change ? &folded_init(snapshot).arrays : nullptr;
+  std::vector<kernels::OperatorNorm> norms(layers.size());
+  std::vector<std::exception_ptr> errors(layers.size());
+  parallel_for(static_cast<std::int64_t>(layers.size()), snapshot.threads(), [&](std::int64_t l, int) {
+    const auto i = static_cast<std::size_t>(l);
+    try {
+      std::span<const float> values = final[layers[i].weight];
+      std::vector<float> change;
+      if (init != nullptr) values = change = difference(values, (*init)[layers[i].weight]);
+      norms[i] = operator_norm(values, shape_of(snapshot, layers[i]), layers[i], kind);
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
   OperatorNorms result;
-  for (const Layer& layer : snapshot.layers()) {
-    const Array& w = snapshot.weight(layer);
-    const std::span<const float> final = folded_final(snapshot).arrays[layer.weight];
-    const std::vector<float> change =
-        of_change ? difference(final, folded_init(snapshot).arrays[layer.weight]) : std::vector<float>();
-    const std::span<const float> values = of_change ? std::span<const float>(change) : final;
-    const LayerShape s = shape_of(snapshot, layer);
-    const kernels::OperatorNorm norm = operator_norm(values, s, layer, kind);
-    if (!norm.converged) {
-      result.problem = "the operator norm of " + w.name + " did not converge (residual " +
-                       std::to_string(norm.residual) + " after " + std::to_string(norm.iterations) +
-                       " steps)";
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!norms[i].converged) {
+      result.problem = "the operator norm of " + snapshot.weight(layers[i]).name +
+                       " did not converge (residual " + std::to_string(norms[i].residual) + " after " +
+                       std::to_string(norms[i].iterations) + " steps)";
       return result;
     }
-    result.values.push_back(norm.value);
+    result.values.push_back(norms[i].value);
   }
   return result;
 }
@@ -96,7 +109,7 @@ const std::vector<LayerCorrelation>& paper_correlations(const Snapshot& snapshot
       const LayerShape s = shape_of(snapshot, layer);
       const kernels::RowBatches in = batches(s, snapshot.weight(layer).final.data());
       std::vector<kernels::CosineSum> sums(static_cast<std::size_t>(in.batches));
-      kernels::absolute_cosine_sums(in, sums.data());
+      kernels::absolute_cosine_sums(in, sums.data(), snapshot.threads());
       CompensatedSum sum;
       std::int64_t pairs = 0;
       for (const kernels::CosineSum& c : sums) {
@@ -118,7 +131,7 @@ std::vector<double> notebook_means(const Snapshot& snapshot, const Layer& layer,
   kernels::RowBatches in = batches(s, snapshot.weight(layer).final.data());
   if (columns > 0 && in.length > columns) in.length = columns;
   std::vector<double> means(static_cast<std::size_t>(in.batches));
-  kernels::smoothed_cosine_means(in, 1e-5, means.data());
+  kernels::smoothed_cosine_means(in, 1e-5, means.data(), snapshot.threads());
   return means;
 }
 

@@ -13,9 +13,7 @@ namespace gapbench::measures {
 namespace {
 
 Outcome compute(const Snapshot& snapshot, Probe* probe) {
-  if (probe == nullptr) return Outcome::not_applicable("the training data are not at hand");
-  if (const auto margin = output_margin(snapshot, *probe)) return Outcome::value(*margin);
-  return Outcome::undefined("a logit is not finite, or there are fewer than two classes");
+  return margin_outcome(snapshot, probe);
 }
 
 }  // namespace

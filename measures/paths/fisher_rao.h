@@ -17,7 +17,7 @@ namespace gapbench::measures {
 // Returns   a number >= 0; undefined where it overflows; not applicable without data.
 // Source    Liang et al. 2019, definition 5.1 with the empirical labels. No prefix that depends on the depth.
 // Error     float32 derivatives, float64 sums: relative 1e-5.
-// Cost      about four forward passes over the data; computed once per model.
+// Cost      about two forward passes over the data, one of which gives the logits; computed once per model.
 Outcome fisher_rao_norm(const Snapshot& snapshot, Probe* probe);
 
 /// Mean over samples of (sum_k a_ik (p_ik - [k = y_i]))^2, p the softmax of the logits. Undefined where a logit is not

@@ -31,6 +31,7 @@ Measure fisher_rao_jiang() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_data | needs_labels | needs_gradients;
   m.info.invariances = invariant_unit_permutation | invariant_relu_rescaling;
+  m.info.revision = 2;  // derivatives in one forward pass: other rounding
   m.info.notes = "Orders models of one depth as fisher-rao does, models of different depths otherwise.";
   m.compute = &compute;
   return m;

@@ -29,12 +29,8 @@ Outcome mean_squared_loss_derivative(Probe& probe, std::span<const float> along)
 
 Outcome fisher_rao_norm(const Snapshot& snapshot, Probe* probe) {
   if (probe == nullptr) return Outcome::not_applicable("the training data are not at hand");
-  return snapshot.memo().get("fisher_rao_norm", [&] {
-    std::vector<float> parameters;
-    for (const Array& a : snapshot.arrays())
-      parameters.insert(parameters.end(), a.final.begin(), a.final.end());
-    return mean_squared_loss_derivative(*probe, probe->logit_derivatives(parameters));
-  });
+  return snapshot.memo().get(
+      "fisher_rao_norm", [&] { return mean_squared_loss_derivative(*probe, probe->logit_derivatives()); });
 }
 
 }  // namespace gapbench::measures

@@ -30,6 +30,7 @@ Measure sharpness_flatness() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_data | needs_labels;
   m.info.stochastic = true;
+  m.info.revision = 2;  // closer looks before more starts
   m.info.searches = "alpha";
   m.info.notes = "Censored where the search ends at a bound of [1e-6, 2].";
   m.compute = &compute;

@@ -34,6 +34,7 @@ Measure sharpness_init() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init | needs_data | needs_labels;
   m.info.stochastic = true;
+  m.info.revision = 2;  // closer looks before more starts
   m.info.searches = "alpha sigma";
   m.info.notes = "omega counts weights without biases; sigma is that of the Gaussian search.";
   m.compute = &compute;

@@ -38,6 +38,7 @@ Measure sharpness_mag_init() {
   m.info.sign = Sign::plus;
   m.info.needs = needs_weights | needs_init | needs_data | needs_labels;
   m.info.stochastic = true;
+  m.info.revision = 2;  // closer looks before more starts
   m.info.searches = "alpha-magnitude";
   m.info.notes = "eps = 1e-3, delta = 0.05.";
   m.compute = &compute;

@@ -329,12 +329,17 @@ ForeignResult measure_foreign(const ForeignOptions& options) {
   if (!options.data.empty()) {
     const auto data = read_data(options, network);
     train_size = data->train.count;
-    probe = make_network_probe(architecture, data, data->train.labels, final, options.workers);
+    const bool with_derivatives = std::any_of(measures.begin(), measures.end(), [](const Measure* m) {
+      return (m->info.needs & needs_gradients) != 0;
+    });
+    probe = make_network_probe(architecture, data, data->train.labels, final, options.workers,
+                               ExecutorChoice::automatic, with_derivatives);
   }
   // the id keys the random draws of searches: the same weights, the same numbers
   Snapshot snapshot(sha256_of_file(options.model).substr(0, 16), std::move(arrays), std::move(layers),
                     train_size, network.input.classes, storage);
   snapshot.set_plan(std::move(plan));
+  snapshot.set_threads(options.workers);
   for (const Measure* measure : measures)
     result.cells.push_back(compute_cell(*measure, snapshot, probe.get()));
   return result;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -51,31 +52,45 @@ struct Subject {
                           zoo.data().shape().classes)) {
     snapshot.searches() = read_searches(zoo.store(), model.id);
   }
-  std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads) const {
+  std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads,
+                               bool with_derivatives = false) const {
     std::vector<std::span<const float>> arrays;
     for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
     const auto samples = zoo.data().get(model.hp, architecture->channels_last());
-    return make_network_probe(*architecture, samples, training_labels(model, *samples), arrays, threads);
+    return make_network_probe(*architecture, samples, training_labels(model, *samples), arrays, threads,
+                              ExecutorChoice::automatic, with_derivatives);
   }
 };
+
+// Changes when a search is made, also where one of an earlier revision was.
+int sum_of_revisions(const std::map<std::string, StoredSearch>& searches) {
+  int sum = 0;
+  for (const auto& [name, search] : searches) sum += search.revision;
+  return sum;
+}
 
 // True when the model has a broken cell afterwards.
 bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Measure*>& measures,
                    int threads) {
   const ModelStore& store = zoo.store();
-  const Subject subject(zoo, model);
+  Subject subject(zoo, model);
+  subject.snapshot.set_threads(threads);
   const Snapshot& snapshot = subject.snapshot;
   std::unique_ptr<Probe> probe;
 
   std::vector<MeasureCell> cells = read_cells(store, model.id);
+  const bool with_derivatives = std::any_of(measures.begin(), measures.end(), [&](const Measure* m) {
+    return (m->info.needs & needs_gradients) != 0 && !is_current(cells, *m);
+  });
   bool broken = false;
   double unsaved = 0;  // seconds of work that a kill would lose
   for (const Measure* measure : measures) {
     if (is_current(cells, *measure)) continue;
-    if ((measure->info.needs & needs_probe) != 0 && !probe) probe = subject.probe(zoo, model, threads);
-    const std::size_t known = snapshot.searches().size();
+    if ((measure->info.needs & needs_probe) != 0 && !probe)
+      probe = subject.probe(zoo, model, threads, with_derivatives);
+    const int known = sum_of_revisions(snapshot.searches());
     MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
-    if (snapshot.searches().size() != known) write_searches(store, model.id, snapshot.searches());
+    if (sum_of_revisions(snapshot.searches()) != known) write_searches(store, model.id, snapshot.searches());
     broken = broken || computed.outcome.status() == Outcome::Status::failed;
     unsaved += computed.seconds;
     const auto cell = std::find_if(cells.begin(), cells.end(),
@@ -113,19 +128,20 @@ double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
   for (const ModelSpec& model : queue) {
     const std::vector<MeasureCell> cells = read_cells(zoo.store(), model.id);
     std::set<std::string> searches;
-    bool needs = false;
+    bool needs = false, derivatives = false;
     for (const Measure* measure : measures) {
       if (is_current(cells, *measure)) continue;
       needs = needs || (measure->info.needs & needs_probe) != 0;
+      derivatives = derivatives || (measure->info.needs & needs_gradients) != 0;
       std::istringstream names{std::string(measure->info.searches)};
       for (std::string name; names >> name;) searches.insert(name);
     }
     for (const auto& [name, search] : read_searches(zoo.store(), model.id))
-      if (search.revision == measures::search_revision) searches.erase(name);
+      if (search.revision == measures::search_revision(name)) searches.erase(name);
     if (!needs) continue;
     const auto architecture = make_architecture(model.hp, zoo.data().shape());
     const std::int64_t n = model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count;
-    double passes = static_cast<double>(n);
+    double passes = static_cast<double>(derivatives ? 2 * n : n);
     for (const std::string& name : searches) passes += measures::typical_passes(name);
     if (rate == 0) {
       const Subject subject(zoo, model);

@@ -65,6 +65,40 @@ def outputs(model, images, labels):
             "fisher-rao": (((p - hot.double()) * dz).sum(1) ** 2).mean().item()}
 
 
+def test_operator_norms_of_one_convolution(folder):
+    # from the matrices of the operators of this kernel on 8 x 8 images, wrapped around and with zeros around
+    kernel = torch.from_numpy(np.random.default_rng(0).standard_normal((5, 4, 3, 3)))
+    ids = ["conv-opnorm-fft", "conv-opnorm-fft-strided", "conv-opnorm-power", "conv-opnorm-reshape"]
+    for stride, norms in ((1, (12.455112, 12.455112, 12.099627)), (2, (12.455112, 10.398652, 9.589151))):
+        write(folder, {"input": [4, 8, 8], "classes": 5, "layers": [{"kind": "conv", "outputs": 5, "kernel": 3, "stride": stride, "padding": 1, "bias": False}, "mean_positions"]},
+              final={"0.weight": kernel.float()})
+        _, cells = measure(folder, measures=ids)
+        agree(cells, {**{i: math.log(n) for i, n in zip(ids, norms)}, ids[3]: math.log(np.linalg.norm(kernel.numpy().reshape(5, -1), 2))}, 1e-7)
+
+
+def test_fisher_rao_of_bias_free_chains(folder):
+    # <w, gradient of the loss> = kappa (<p, z> - z_y) for kappa weight layers, so the norm is its closed form
+    images, labels, _, _ = map(torch.from_numpy, digits())
+    for kappa in (1, 2, 3, 4):
+        torch.manual_seed(kappa)
+        widths = [64, 20, 15, 12][:kappa] + [10]
+        layers = [nn.Flatten()]
+        for i in range(kappa):
+            layers += [nn.Linear(widths[i], widths[i + 1], bias=False), nn.ReLU()]
+        model = trained(nn.Sequential(*layers[:-1]), images, labels, 30)
+        network = ["flatten"]
+        for i in range(kappa):
+            network += [{"kind": "dense", "outputs": widths[i + 1], "bias": False}, "relu"]
+        write(folder, {"input": [1, 8, 8], "classes": 10, "layers": network[:-1]}, final=copied(model))
+        _, cells = measure(folder, "--data", "digits", measures=["fisher-rao", "fisher-rao-closed"])
+        expected = outputs(model, images, labels)["fisher-rao"]
+        z = model(images.double())
+        closed = kappa**2 * ((torch.softmax(z, 1) * z).sum(1) - z.gather(1, labels[:, None])[:, 0]).square().mean().item()
+        assert abs(closed / expected - 1) < 1e-10
+        for name in ("fisher-rao", "fisher-rao-closed"):
+            assert abs(cells[name]["value"] / closed - 1) < 1e-5, (kappa, cells[name], closed)
+
+
 def test_sequential_convolutional_network(folder):
     images, labels, _, _ = map(torch.from_numpy, digits())
     torch.manual_seed(1)

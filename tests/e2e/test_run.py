@@ -221,6 +221,35 @@ def test_a_changed_spec_keeps_what_it_can(folder):
     assert len(list(csv.DictReader((zoo / "ledger.csv").open()))) == 8
 
 
+def test_measure_computes_only_cells_that_are_missing_or_of_another_revision(folder):
+    zoo, ids = folder / "zoo", ["wc-paper", "l2-norm", "fisher-rao", "cross-entropy"]  # in the order of the list
+    gapbench("train", spec(folder, seeds=1, axes={"lr": [0.02, 0.1]}), "--out", zoo)
+    err = gapbench("measure", zoo, "--measures", *ids).stderr
+    assert "2/2 models" in err, err
+    read = lambda file: [json.loads(line) for line in file.read_text().splitlines()]
+    files = sorted(zoo.glob("models/*/measures.jsonl"))
+    before = [read(f) for f in files]
+    assert [[c["measure"] for c in cells] for cells in before] == [ids, ids]
+    assert all(c["seconds"] > 0 for cells in before for c in cells)
+    # in one model, a value that must be recomputed, one that may not be, and one that is not there
+    changed = [dict(c) for c in before[0]]
+    changed[0].update(value=123, revision=changed[0]["revision"] - 1)
+    changed[1]["value"] = 456
+    del changed[2]
+    files[0].write_text("".join(json.dumps(c) + "\n" for c in changed))
+    other = files[1].stat().st_mtime_ns
+    gapbench("measure", zoo, "--measures", *ids)
+    after = {c["measure"]: c for c in read(files[0])}
+    assert after["l2-norm"] == changed[1] and after["cross-entropy"] == changed[2]  # the seconds too
+    for c in (before[0][0], before[0][2]):
+        assert {**after[c["measure"]], "seconds": 0} == {**c, "seconds": 0}
+    assert files[1].stat().st_mtime_ns == other, "a complete model was written again"
+    # the ledger carries the time of each cell
+    gapbench("rank", zoo)
+    record = next(r for r in read(zoo / "runs.jsonl") if r["model_id"] == files[0].parent.name)
+    assert {m: c["seconds"] for m, c in record["measures"].items()} == {m: c["seconds"] for m, c in after.items()}
+
+
 def test_a_diverging_model_is_a_row_with_a_status(folder):
     zoo = folder / "zoo"
     # lr * weight_decay = 9 is beyond the stability limit 2 (1 + momentum) = 3.8: those weights grow without bound

@@ -57,6 +57,15 @@ TEST_CASE("singular values of a circular convolution are those of its dense matr
     for (std::size_t i = 0; i < values.size(); ++i)
       CHECK(std::abs(values[i] - expected[static_cast<Eigen::Index>(i)]) < 1e-12 * expected[0]);
     CHECK(circular_conv_norm_ref(w, c).value == values[0]);
+    if (c.kernel_height <= c.height &&
+        c.kernel_width <= c.width) {  // each output sees each entry of the kernel once
+      double squares = 0, of_kernel = 0;
+      for (const double s : values) squares += s * s;
+      for (const float x : w) of_kernel += static_cast<double>(x) * static_cast<double>(x);
+      const std::int64_t outputs =
+          ((c.height + c.stride - 1) / c.stride) * ((c.width + c.stride - 1) / c.stride);
+      CHECK(squares == Approx(static_cast<double>(outputs) * of_kernel).epsilon(1e-12));
+    }
     for (const InstructionSet set : {InstructionSet::generic, InstructionSet::avx2, InstructionSet::avx512}) {
       if (set > widest_instruction_set()) continue;
       use_instruction_set(set);

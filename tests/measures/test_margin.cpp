@@ -1,6 +1,8 @@
 // The output margin and what is said where it is not positive.
 #include <cmath>
 #include <limits>
+#include <string>
+#include <tuple>
 
 #include "measures/api/registry.h"
 #include "measures/output/margin.h"
@@ -32,7 +34,7 @@ class MarginProbe final : public Probe {
     throw std::logic_error("not asked for");
   }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
-  std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
+  std::span<const float> logit_derivatives() override { throw std::logic_error("not asked for"); }
 
  private:
   std::vector<std::int64_t> labels_;
@@ -65,6 +67,39 @@ TEST_CASE("the margin is the floor(n / 10)-th smallest, and the smallest of fewe
                               .value();
   CHECK(*outcome("log-prod-fro-over-margin", shuffled(20)).value() ==
         Approx(without - 2 * std::log(2.0)).epsilon(1e-14));
+}
+
+TEST_CASE("other percentiles are other order statistics, and what divides by the margin follows") {
+  for (const auto& [n, fifth, half] :
+       {std::tuple{100, 5, 50}, {99, 4, 49}, {20, 1, 10}, {9, 1, 4}, {1, 1, 1}}) {
+    CAPTURE(n);
+    CHECK(*outcome("margin-p05", shuffled(n)).value() == fifth);
+    CHECK(*outcome("margin-p50", shuffled(n)).value() == half);
+  }
+  const std::vector<float> margins = shuffled(100);  // 5, 10 and 50
+  for (const std::string id : {"log-prod-spec-over-margin", "log-prod-fro-over-margin",
+                               "path-norm-over-margin", "log-spec-init-main", "log-spec-orig-main"}) {
+    CAPTURE(id);
+    const double tenth = *outcome(id.c_str(), margins).value();
+    CHECK(*outcome((id + "-p05").c_str(), margins).value() ==
+          Approx(tenth + 2 * std::log(2.0)).epsilon(1e-13));
+    CHECK(*outcome((id + "-p50").c_str(), margins).value() ==
+          Approx(tenth - 2 * std::log(5.0)).epsilon(1e-13));
+  }
+  for (const std::string id : {"log-sum-spec-over-margin", "log-sum-fro-over-margin"}) {  // of two layers
+    const double tenth = *outcome(id.c_str(), margins).value();
+    CHECK(*outcome((id + "-p05").c_str(), margins).value() == Approx(tenth + std::log(2.0)).epsilon(1e-13));
+    CHECK(*outcome((id + "-p50").c_str(), margins).value() == Approx(tenth - std::log(5.0)).epsilon(1e-13));
+  }
+  CHECK(*outcome("inverse-margin-p05", margins).value() == Approx(1.0 / 25).epsilon(1e-13));
+  CHECK(*outcome("inverse-margin-p50", margins).value() == Approx(1.0 / 2500).epsilon(1e-13));
+  // one in five is wrong: the tenth percentile is censored, the median has a value
+  std::vector<float> some_wrong(100, 3.0f);
+  for (std::size_t i = 0; i < 100; i += 5) some_wrong[i] = -1;
+  CHECK(outcome("path-norm-over-margin", some_wrong).censored());
+  CHECK(outcome("path-norm-over-margin-p05", some_wrong).censored());
+  CHECK_FALSE(outcome("path-norm-over-margin-p50", some_wrong).censored());
+  CHECK(outcome("margin-p50", {}).status() == Outcome::Status::undefined);
 }
 
 TEST_CASE("a margin that is not positive stays negative, and censors what divides by it") {

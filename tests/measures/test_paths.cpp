@@ -34,7 +34,7 @@ double paths_into(Model& m, std::size_t layer, std::size_t unit, double product)
   return sum;
 }
 
-// Logits that were given, whose derivative along any direction is given too.
+// Logits that were given, and their derivatives.
 class FixedProbe final : public Probe {
  public:
   FixedProbe(std::vector<float> logits, std::vector<float> derivatives, std::vector<std::int64_t> labels)
@@ -54,7 +54,7 @@ class FixedProbe final : public Probe {
     throw std::logic_error("not asked for");
   }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
-  std::vector<float> logit_derivatives(Parameters) override { return derivatives_; }
+  std::span<const float> logit_derivatives() override { return derivatives_; }
 
  private:
   std::vector<float> logits_, derivatives_;

@@ -90,7 +90,7 @@ class LinearProbe final : public Probe {
     throw std::logic_error("not asked for");
   }
   std::vector<float> mean_gradient(Parameters) override { throw std::logic_error("not asked for"); }
-  std::vector<float> logit_derivatives(Parameters) override { throw std::logic_error("not asked for"); }
+  std::span<const float> logit_derivatives() override { throw std::logic_error("not asked for"); }
 
   Snapshot snapshot(const std::string& id) const {
     const std::span<const float> all(parameters);
@@ -214,6 +214,27 @@ TEST_CASE("a search that ends at a bound is censored there") {
   CHECK(*inverse_square(high).value() == 0.25);
 }
 
+TEST_CASE(
+    "a network that cannot lose a tenth of its accuracy has the same, censored, flatness in every form") {
+  LinearProbe probe = scattered(500, 12);
+  for (auto& x : probe.x)
+    for (double& v : x) v = -v;  // as far from right as it was from wrong
+  probe.finish();
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < probe.x.size(); ++i) right += probe.logits()[2 * i] > probe.logits()[2 * i + 1];
+  REQUIRE(right < probe.x.size() / 10);
+  const Snapshot snapshot = probe.snapshot("untrained");
+  for (const char* id : {"pacbayes-flatness", "pacbayes-mag-flatness", "pacbayes-flatness-jiang",
+                         "pacbayes-mag-flatness-jiang", "sharpness-flatness", "sharpness-mag-flatness"}) {
+    CAPTURE(id);
+    const Outcome o = all_measures().at(id).compute(snapshot, &probe);
+    REQUIRE(o.ok());
+    CHECK(o.censored());
+    CHECK(o.reason().find("largest scale, 2") != std::string::npos);
+    if (std::string_view(id).find("jiang") == std::string_view::npos) CHECK(*o.value() == 0.25);
+  }
+}
+
 TEST_CASE("Gaussian scales of a linear network agree with the normal distribution") {
   const LinearProbe base = scattered(3000, 40);
   for (const Protocol protocol : {Protocol::suite, Protocol::dziugaite})
@@ -307,7 +328,7 @@ TEST_CASE("a search is a function of the model, and is made once") {
   CHECK(*all_measures().at("pacbayes-flatness").compute(reloaded, &probe).value() ==
         Approx(1 / (value * value)).epsilon(1e-14));
   CHECK(probe.calls == calls);
-  reloaded.searches().at("sigma").revision = search_revision - 1;
+  reloaded.searches().at("sigma").revision = search_revision("sigma") - 1;
   gaussian_scale(reloaded, &probe, false);
   CHECK(probe.calls > calls);
 }

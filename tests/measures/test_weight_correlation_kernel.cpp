@@ -149,6 +149,30 @@ TEST_CASE("parallel and orthogonal rows") {
   CHECK(sum.sum == 0);
 }
 
+TEST_CASE("with the diagonal and without smoothing") {
+  const std::vector<float> rows = {1, 0, 2, 2, 1, -1, 0, 3, 1};
+  double mean = 0;
+  smoothed_cosine_means({rows.data(), 1, 3, 3, 3, 0}, 0, &mean);
+  CHECK(mean == Approx((3 + 6 * 0.1803472007405933) / 9).epsilon(1e-7));
+  CHECK(mean == Approx(0.4535648004937289).epsilon(1e-7));
+  smoothed_cosine_means_ref({rows.data(), 1, 3, 3, 3, 0}, 0, &mean);
+  CHECK(mean == Approx(0.4535648004937289).epsilon(1e-14));
+  // 512 random filters of 3x3: 1 / N + (1 - 1 / N) 35 / 128 in expectation, .27486
+  constexpr std::int64_t batches = 100, n = 512;
+  const auto values = random_values(batches * n * 9, 21);
+  std::vector<double> means(batches);
+  smoothed_cosine_means({values.data(), batches, n, 9, 9, n * 9}, 0, means.data());
+  double sum = 0, squares = 0;
+  for (const double x : means) {
+    sum += x / batches;
+    squares += x * x / batches;
+  }
+  const double error = std::sqrt((squares - sum * sum) / batches);
+  CHECK(error < 2e-4);
+  CHECK(std::abs(sum - (1.0 / n + (1 - 1.0 / n) * 35 / 128)) < 4 * error);
+  CHECK(sum == Approx(0.27486).margin(4 * error));
+}
+
 TEST_CASE("the signed sum is the sum of signed cosines") {
   const std::int64_t rows = 37, length = 11;
   const auto values = random_values(2 * rows * length, 9);

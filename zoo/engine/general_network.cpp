@@ -132,6 +132,22 @@ class GeneralNetwork final : public TrainableNetwork {
     });
   }
 
+  void logits_and_derivatives(const float* images, std::int64_t n, float* logits,
+                              float* derivatives) override {
+    const at::NoGradGuard no_grad;
+    const auto put = [&](const at::Tensor& from, float* to) {
+      const at::Tensor rows = from.contiguous();
+      std::copy(rows.const_data_ptr<float>(), rows.const_data_ptr<float>() + rows.numel(), to);
+    };
+    for (std::int64_t start = 0; start < n; start += evaluation_chunk) {
+      const std::int64_t size = std::min(evaluation_chunk, n - start);
+      const auto [z, dz] = gapbench::logits_and_derivatives(
+          architecture(), arrays_, view_images(architecture(), shape_, images + start * shape_.size(), size));
+      put(z, logits + start * shape_.classes);
+      put(dz, derivatives + start * shape_.classes);
+    }
+  }
+
  private:
   // Calls f(logits in evaluation mode, first sample, number of samples).
   template <class F>

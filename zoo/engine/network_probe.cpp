@@ -1,9 +1,6 @@
 #include "zoo/engine/network_probe.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/mul.h>
-#include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -15,7 +12,6 @@
 
 #include "measures/api/error.h"
 #include "zoo/engine/loss.h"
-#include "zoo/networks/forward.h"
 
 namespace gapbench {
 namespace {
@@ -30,11 +26,12 @@ class NetworkProbe final : public Probe {
  public:
   NetworkProbe(const Architecture& architecture, std::shared_ptr<const TrainingData> data,
                std::vector<std::int64_t> labels, std::span<const std::span<const float>> arrays, int threads,
-               ExecutorChoice choice)
+               ExecutorChoice choice, bool with_derivatives)
       : architecture_(architecture),
         data_(std::move(data)),
         labels_(std::move(labels)),
-        size_(static_cast<std::size_t>(data_->shape.size())) {
+        size_(static_cast<std::size_t>(data_->shape.size())),
+        with_derivatives_(with_derivatives) {
     for (const auto& a : arrays) final_.insert(final_.end(), a.begin(), a.end());
     for (int t = 0; t < std::max(1, threads); ++t)
       networks_.push_back(make_network(architecture_, data_->shape, choice));
@@ -45,6 +42,7 @@ class NetworkProbe final : public Probe {
   std::span<const std::int64_t> labels() const override { return labels_; }
 
   std::span<const float> logits() override {
+    if (logits_.empty() && with_derivatives_) logit_derivatives();
     if (logits_.empty()) {
       logits_.resize(static_cast<std::size_t>(samples() * classes()));
       const Parameters final(final_);
@@ -108,46 +106,23 @@ class NetworkProbe final : public Probe {
     return std::move(gradients_of({&parameters, 1}, all_samples())[0]);
   }
 
-  // J d for the Jacobian J of the logits: J^T v is linear in v, and d^T J^T v has the gradient J d.
-  std::vector<float> logit_derivatives(Parameters direction) override {
-    check({&direction, 1});
-    at::set_num_threads(1);
-    const std::vector<at::Tensor> arrays = tensors(final_), along = tensors(direction);
-    std::vector<at::Tensor> trained, directions;
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-      if (!architecture_.arrays()[i].trained) continue;
-      trained.push_back(arrays[i].set_requires_grad(true));
-      directions.push_back(along[i]);
+  std::span<const float> logit_derivatives() override {
+    if (derivatives_.empty()) {
+      derivatives_.resize(static_cast<std::size_t>(samples() * classes()));
+      logits_.resize(derivatives_.size());  // to the same bits, if they are there
+      const std::int64_t blocks = (samples() + block - 1) / block;
+      in_parallel(blocks, [&](TrainableNetwork& network, std::int64_t first, std::int64_t last) {
+        import_arrays(network, final_);
+        for (std::int64_t start = first * block; start < std::min(last * block, samples()); start += block)
+          network.logits_and_derivatives(
+              data_->train.images.data() + start * data_->shape.size(), std::min(block, samples() - start),
+              logits_.data() + start * classes(), derivatives_.data() + start * classes());
+      });
     }
-    std::vector<float> derivatives;
-    derivatives.reserve(static_cast<std::size_t>(samples() * classes()));
-    for (std::int64_t start = 0; start < samples(); start += gradient_block) {
-      const std::int64_t size = std::min(gradient_block, samples() - start);
-      const float* images = data_->train.images.data() + start * data_->shape.size();
-      const at::Tensor z =
-          forward(architecture_, arrays, view_images(architecture_, data_->shape, images, size), {});
-      const at::Tensor v = at::zeros_like(z).set_requires_grad(true);
-      const auto products = torch::autograd::grad({z}, trained, {v}, true, true);
-      torch::autograd::variable_list inner;
-      for (std::size_t i = 0; i < products.size(); ++i)
-        inner.push_back(at::mul(products[i], directions[i]).sum());
-      const at::Tensor jd = torch::autograd::grad(inner, {v})[0].contiguous();
-      derivatives.insert(derivatives.end(), jd.const_data_ptr<float>(),
-                         jd.const_data_ptr<float>() + jd.numel());
-    }
-    return derivatives;
+    return derivatives_;
   }
 
  private:
-  std::vector<at::Tensor> tensors(Parameters parameters) const {
-    std::vector<std::span<const float>> arrays;
-    for (const ArraySpec& a : architecture_.arrays()) {
-      arrays.push_back(parameters.first(static_cast<std::size_t>(a.size())));
-      parameters = parameters.subspan(arrays.back().size());
-    }
-    return to_tensors(architecture_, arrays);
-  }
-
   std::vector<float> gradient(TrainableNetwork& network, Parameters parameters, const float* images,
                               const AlignedVector<float>& targets, std::size_t n) const {
     import_arrays(network, parameters);
@@ -230,7 +205,8 @@ class NetworkProbe final : public Probe {
   std::shared_ptr<const TrainingData> data_;
   std::vector<std::int64_t> labels_, all_;
   std::size_t size_;  // floats of one image
-  std::vector<float> final_, logits_;
+  bool with_derivatives_;
+  std::vector<float> final_, logits_, derivatives_;
   std::vector<std::unique_ptr<TrainableNetwork>> networks_;  // one a thread
   AlignedVector<float> gathered_;
 };
@@ -241,9 +217,9 @@ std::unique_ptr<Probe> make_network_probe(const Architecture& architecture,
                                           std::shared_ptr<const TrainingData> data,
                                           std::vector<std::int64_t> labels,
                                           std::span<const std::span<const float>> arrays, int threads,
-                                          ExecutorChoice choice) {
+                                          ExecutorChoice choice, bool with_derivatives) {
   return std::make_unique<NetworkProbe>(architecture, std::move(data), std::move(labels), arrays, threads,
-                                        choice);
+                                        choice, with_derivatives);
 }
 
 }  // namespace gapbench

@@ -7,12 +7,21 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/leaky_relu.h>
+#include <ATen/ops/leaky_relu_backward.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/max_pool2d_with_indices.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/sub.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/tanh_backward.h>
+#include <ATen/ops/threshold_backward.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "measures/api/error.h"
 
@@ -33,9 +42,8 @@ at::Tensor activate(Activation kind, const at::Tensor& x) {
 
 namespace {
 
-at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const std::vector<at::Tensor>& values,
-                 const ForwardMode& mode) {
-  const at::Tensor& x = values[op.input];
+at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const at::Tensor& x,
+                 const at::Tensor& other, const ForwardMode& mode) {
   const at::Tensor bias = op.bias ? arrays[*op.bias] : at::Tensor();
   switch (op.kind) {
     case OpKind::dense:
@@ -64,9 +72,9 @@ at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const std::ve
     case OpKind::mean_pool:
       return at::avg_pool2d(x, {2, 2}, {2, 2});
     case OpKind::add:
-      return at::add(x, values[op.other]);
+      return at::add(x, other);
     case OpKind::concat:
-      return at::cat({x, values[op.other]}, 1);
+      return at::cat({x, other}, 1);
     case OpKind::dropout:
       return mode.training ? (*mode.dropout)(x, op.probability) : x;
     case OpKind::flatten:
@@ -77,10 +85,57 @@ at::Tensor apply(const Op& op, std::span<const at::Tensor> arrays, const std::ve
   throw InternalError("operation without a forward pass");
 }
 
-}  // namespace
+// A value and its derivative along the arrays.
+struct Dual {
+  at::Tensor value, derivative;
+};
 
-at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor> arrays,
-                   const at::Tensor& images, const ForwardMode& mode) {
+at::Tensor activation_derivative(Activation kind, const at::Tensor& x, const at::Tensor& y,
+                                 const at::Tensor& dx) {
+  switch (kind) {
+    case Activation::relu:
+      return at::threshold_backward(dx, y, 0);
+    case Activation::leaky_relu:
+      return at::leaky_relu_backward(dx, x, leaky_relu_slope, false);
+    case Activation::gelu:
+      return at::gelu_backward(dx, x);
+    case Activation::tanh:
+      return at::tanh_backward(dx, y);
+  }
+  throw InternalError("activation without a derivative");
+}
+
+// Of a layer that is linear in its arrays and in its input, f(x) = W x + b with derivative W x + b + W dx = f(x + dx).
+Dual apply(const Op& op, std::span<const at::Tensor> arrays, const Dual& x, const Dual& other) {
+  if (op.kind == OpKind::max_pool) {
+    auto [y, index] = at::max_pool2d_with_indices(x.value, {2, 2}, {2, 2});
+    return {y, x.derivative.flatten(2).gather(2, index.flatten(2)).view(y.sizes())};
+  }
+  const at::Tensor y = apply(op, arrays, x.value, other.value, {});
+  switch (op.kind) {
+    case OpKind::dense:
+    case OpKind::conv:
+    case OpKind::batch_norm:
+    case OpKind::token_dense:
+      return {y, apply(op, arrays, at::add(x.value, x.derivative), {}, {})};
+    case OpKind::activation:
+      return {y, activation_derivative(op.activation, x.value, y, x.derivative)};
+    case OpKind::layer_norm: {
+      // y = w n(x) + b with n the normalised x: w dn + y
+      const at::Tensor mean = x.value.mean({1}, true), centred = at::sub(x.value, mean),
+                       scale = at::rsqrt(at::add(centred.square().mean({1}, true), layer_norm_epsilon)),
+                       n = at::mul(centred, scale), d = at::sub(x.derivative, x.derivative.mean({1}, true)),
+                       dn = at::mul(scale, at::sub(d, at::mul(n, at::mul(n, d).mean({1}, true))));
+      return {y, at::add(y, at::mul(dn, arrays[op.weight].view({1, -1, 1, 1})))};
+    }
+    default:  // linear, without arrays
+      return {y, apply(op, arrays, x.derivative, other.derivative, {})};
+  }
+}
+
+// The last of the values that `f` makes of each operation's inputs.
+template <class Value, class F>
+Value run(const Architecture& architecture, Value images, F f) {
   const std::vector<Op>& ops = architecture.plan().ops;
   // a value is dropped after its last reader: evaluation holds what the widest place of the network needs
   std::vector<std::size_t> last_reader(ops.size() + 1, ops.size());
@@ -88,13 +143,32 @@ at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor>
     last_reader[ops[i].input] = i;
     if (ops[i].reads_other()) last_reader[ops[i].other] = i;
   }
-  std::vector<at::Tensor> values = {images};
+  std::vector<Value> values = {std::move(images)};
   for (std::size_t i = 0; i < ops.size(); ++i) {
-    values.push_back(apply(ops[i], arrays, values, mode));
-    if (last_reader[ops[i].input] == i) values[ops[i].input] = at::Tensor();
-    if (ops[i].reads_other() && last_reader[ops[i].other] == i) values[ops[i].other] = at::Tensor();
+    values.push_back(f(ops[i], values[ops[i].input], ops[i].reads_other() ? values[ops[i].other] : Value()));
+    if (last_reader[ops[i].input] == i) values[ops[i].input] = Value();
+    if (ops[i].reads_other() && last_reader[ops[i].other] == i) values[ops[i].other] = Value();
   }
-  return values.back();
+  return std::move(values.back());
+}
+
+}  // namespace
+
+at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor> arrays,
+                   const at::Tensor& images, const ForwardMode& mode) {
+  return run<at::Tensor>(architecture, images,
+                         [&](const Op& op, const at::Tensor& x, const at::Tensor& other) {
+                           return apply(op, arrays, x, other, mode);
+                         });
+}
+
+std::pair<at::Tensor, at::Tensor> logits_and_derivatives(const Architecture& architecture,
+                                                         std::span<const at::Tensor> arrays,
+                                                         const at::Tensor& images) {
+  const Dual z =
+      run<Dual>(architecture, {images, at::zeros_like(images)},
+                [&](const Op& op, const Dual& x, const Dual& other) { return apply(op, arrays, x, other); });
+  return {z.value, z.derivative};
 }
 
 at::Tensor view_images(const Architecture& architecture, const InputShape& shape, const float* images,

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <span>
+#include <utility>
 
 #include "zoo/networks/architecture.h"
 
@@ -28,6 +29,11 @@ at::Tensor activate(Activation kind, const at::Tensor& x);
 /// Logits [n, classes] for images [n, channels, height, width]; `arrays` in Architecture::arrays() order.
 at::Tensor forward(const Architecture& architecture, std::span<const at::Tensor> arrays,
                    const at::Tensor& images, const ForwardMode& mode);
+
+/// The logits in evaluation mode, and d/dt of them with every trained array multiplied by 1 + t, at t = 0.
+std::pair<at::Tensor, at::Tensor> logits_and_derivatives(const Architecture& architecture,
+                                                         std::span<const at::Tensor> arrays,
+                                                         const at::Tensor& images);
 
 /// A float tensor [n, channels, height, width] over memory that stays the caller's and outlives it, in the
 /// order the architecture's images have.

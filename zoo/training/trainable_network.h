@@ -54,6 +54,11 @@ class TrainableNetwork {
   virtual Metrics evaluate(const float* images, const std::int64_t* labels, std::int64_t n) = 0;
   /// Logits in evaluation mode, row-major [n, classes] into `out`.
   virtual void logits(const float* images, std::int64_t n, float* out) = 0;
+  /// These logits, to the bit, and d/dt of them with every trained array multiplied by 1 + t, at t = 0. A layer that is
+  /// linear in its own arrays and in its input x has the derivative of its output at x + dx, so this costs two forward
+  /// passes.
+  virtual void logits_and_derivatives(const float* images, std::int64_t n, float* logits,
+                                      float* derivatives) = 0;
 
  private:
   const Architecture& architecture_;

@@ -53,14 +53,16 @@ struct Case {
               static_cast<float>((architecture->arrays()[i].fan_in > 0 ? 0.01 * k : 0.3) * random.uniform()));
     }
   }
-  std::unique_ptr<Probe> probe(int threads, ExecutorChoice choice = ExecutorChoice::automatic) const {
+  std::unique_ptr<Probe> probe(int threads, ExecutorChoice choice = ExecutorChoice::automatic,
+                               bool with_derivatives = false) const {
     std::vector<std::span<const float>> arrays;
     std::size_t offset = 0;
     for (const ArraySpec& spec : architecture->arrays()) {
       arrays.push_back(std::span(sets[0]).subspan(offset, static_cast<std::size_t>(spec.size())));
       offset += static_cast<std::size_t>(spec.size());
     }
-    return make_network_probe(*architecture, data, data->train.labels, arrays, threads, choice);
+    return make_network_probe(*architecture, data, data->train.labels, arrays, threads, choice,
+                              with_derivatives);
   }
   std::vector<Probe::Parameters> stack(std::size_t k) const {
     return {sets.begin(), sets.begin() + static_cast<std::ptrdiff_t>(k)};
@@ -88,6 +90,14 @@ TEST_CASE("a stack of parameter sets gives what autograd's network gives, one at
     const Case c(hp, large ? 20 : 270);  // more than one block of work where that is cheap
     const auto ours = c.probe(1), two = c.probe(2), general = c.probe(1, ExecutorChoice::general);
     CHECK(distance(ours->logits(), general->logits()) <= 1e-5 * norm(general->logits()));
+    const auto values = [](std::span<const float> v) { return std::vector<float>(v.begin(), v.end()); };
+    for (const auto choice : {ExecutorChoice::automatic, ExecutorChoice::general}) {
+      const auto plain = c.probe(1, choice), both = c.probe(2, choice, true);
+      CHECK(values(plain->logits()) == values(both->logits()));  // of the pass that gives derivatives too
+      CHECK(values(plain->logit_derivatives()) == values(both->logit_derivatives()));
+    }
+    const auto expected = general->logit_derivatives();
+    CHECK(distance(ours->logit_derivatives(), expected) <= 1e-5 * norm(expected));
     const std::vector<double> alone = ours->mean_losses(c.stack(1));
     for (const std::size_t k : {1u, 3u, 8u}) {
       const auto stack = c.stack(k);

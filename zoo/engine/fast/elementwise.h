@@ -15,6 +15,8 @@ struct Elementwise {
   void (*activate)(Activation kind, const float* x, float* y, std::int64_t n);
   /// g = g f'(x) in place. `values` is y for ReLU, leaky ReLU and tanh, and x for GELU.
   void (*activate_backward)(Activation kind, const float* values, float* g, std::int64_t n);
+  /// x = f(x) and d = f(x) + f'(x) d, in place.
+  void (*activate_along)(Activation kind, float* x, float* d, std::int64_t n);
   /// out[j] (+)= sum_i x[i][j] over m rows.
   void (*column_sums)(const float* x, std::int64_t m, std::int64_t columns, float* out, bool accumulate);
   /// y[i][j] = (x[i][j] - mean[j]) scale[j] + shift[j].

@@ -112,10 +112,37 @@ class FastNetwork final : public TrainableNetwork {
     }
   }
 
+  void logits_and_derivatives(const float* images, std::int64_t n, float* logits,
+                              float* derivatives) override {
+    const std::int64_t chunk = std::max(std::int64_t{1}, chunk_ / 2), classes = shape_.classes;
+    reserve(2 * std::min(chunk, n));
+    Pass pass;
+    pass.batch = n;
+    for (pass.first = 0; pass.first < n; pass.first += pass.n) {
+      pass.n = std::min(chunk, n - pass.first);
+      float* x = const_cast<float*>(images + pass.first * shape_.size());  // keep_input protects them
+      for (std::size_t l = 0; l < layers_.size(); ++l) {
+        const Stage& stage = layers_[l];
+        if (l > first_with_arrays_) {
+          x = stage.layer->forward_along_arrays(x, pass);
+        } else {
+          x = stage.layer->forward(x, stage.keep_input, pass);
+          // the images do not change, so the derivative of the first layer's output is that output
+          if (l == first_with_arrays_)
+            for (std::int64_t i = 0; i < pass.n * stage.output; ++i) x[pass.n * stage.output + i] = 2 * x[i];
+        }
+      }
+      const std::int64_t at = pass.first * classes, size = pass.n * classes;
+      std::copy(x, x + size, logits + at);
+      for (std::int64_t i = 0; i < size; ++i) derivatives[at + i] = x[size + i] - x[i];
+    }
+  }
+
  private:
   struct Stage {
     std::unique_ptr<fast::Layer> layer;
     bool keep_input;               // the layer before still needs what it put out
+    std::int64_t output;           // floats of a sample that it puts out
     const float* input = nullptr;  // of the last forward pass
   };
 
@@ -124,14 +151,15 @@ class FastNetwork final : public TrainableNetwork {
     Extent before_flatten{};  // of the units since the last flatten
     bool flattened = false;
     bool keeps_output = true;  // images are not ours to change
-    std::int64_t dropped = 0, floats = shape_.size(), most = 0;
+    std::int64_t dropped = 0, floats = shape_.size(), most = 0, output = 0;
     std::optional<std::size_t> first;
     const auto add = [&](std::unique_ptr<fast::Layer> layer, bool keeps) {
-      layers_.push_back({std::move(layer), keeps_output});
+      layers_.push_back({std::move(layer), keeps_output, output});
       keeps_output = keeps;
     };
     for (std::size_t i = 0; i < ops.size(); ++i) {
       const Op& op = ops[i];
+      output = op.out.size();
       largest_ = std::max({largest_, op.in.size(), op.out.size()});
       if (op.kind != OpKind::activation && op.kind != OpKind::flatten) {
         floats += op.out.size();
@@ -202,12 +230,15 @@ class FastNetwork final : public TrainableNetwork {
     return a;
   }
 
+  void reserve(std::int64_t samples) {
+    if (samples <= capacity_) return;
+    capacity_ = samples;
+    for (Stage& stage : layers_) stage.layer->reserve(capacity_);
+    for (Buffer& buffer : gradient_) buffer.resize(static_cast<std::size_t>(capacity_ * largest_));
+  }
+
   const float* forward(const float* images, const Pass& pass) {
-    if (pass.n > capacity_) {
-      capacity_ = std::max(pass.n, std::min(chunk_, pass.batch));
-      for (Stage& stage : layers_) stage.layer->reserve(capacity_);
-      for (Buffer& buffer : gradient_) buffer.resize(static_cast<std::size_t>(capacity_ * largest_));
-    }
+    if (pass.n > capacity_) reserve(std::max(pass.n, std::min(chunk_, pass.batch)));
     float* x = const_cast<float*>(images);  // keep_input protects them
     for (Stage& stage : layers_) {
       stage.input = x;

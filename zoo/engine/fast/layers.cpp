@@ -36,6 +36,10 @@ void copy_into_border(const float* from, std::int64_t n, std::int64_t height, st
                   static_cast<std::size_t>(row) * sizeof(float));
 }
 
+void add(const float* x, float* to, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] += x[i];
+}
+
 class Affine final : public Layer {
  public:
   Affine(const Op& op, bool relu, const Arrays& arrays)
@@ -84,11 +88,16 @@ class Affine final : public Layer {
     }
   }
 
-  float* forward(float* x, bool, const Pass& pass) override {
-    multiply(padded(x, pass), input_rows_.data(), pass.n * out_.positions(), taps_.data(), kernel_,
-             kernel_ * in_.channels, arrays_.weight, out_.channels, out_.channels, output_.data(),
-             output_rows_.data(), {.bias = arrays_.bias, .accumulate = false, .relu = relu_});
-    return output_.data();
+  float* forward(float* x, bool, const Pass& pass) override { return product(x, pass, relu_); }
+
+  float* forward_along_arrays(float* x, const Pass& pass) override {
+    float* y = product(x, twice(pass), false);  // W x + b, then its derivative W x + b + W dx
+    const std::int64_t n = pass.n * out_.size();
+    if (relu_)
+      elementwise().activate_along(Activation::relu, y, y + n, n);
+    else
+      add(y, y + n, n);
+    return y;
   }
 
   float* backward(const float* x, float* g, float* other, bool want, const Pass& pass) override {
@@ -181,6 +190,13 @@ class Affine final : public Layer {
       });
   }
 
+  float* product(const float* x, const Pass& pass, bool relu) {
+    multiply(padded(x, pass), input_rows_.data(), pass.n * out_.positions(), taps_.data(), kernel_,
+             kernel_ * in_.channels, arrays_.weight, out_.channels, out_.channels, output_.data(),
+             output_rows_.data(), {.bias = arrays_.bias, .accumulate = false, .relu = relu});
+    return output_.data();
+  }
+
   const float* padded(const float* x, const Pass& pass) {
     if (padding_ == 0) return x;
     copy_into_border(x, pass.n, in_.height, in_.width * in_.channels, padded_input_.data(),
@@ -209,6 +225,12 @@ class ActivationLayer final : public Layer {
     elementwise().activate(kind_, x, y, pass.n * size_);
     values_ = needs_input() ? x : y;
     return y;
+  }
+  float* forward_along_arrays(float* x, const Pass& pass) override {
+    const std::int64_t n = pass.n * size_;
+    for (std::int64_t i = 0; i < n; ++i) x[n + i] -= x[i];
+    elementwise().activate_along(kind_, x, x + n, n);
+    return x;
   }
   float* backward(const float*, float* g, float*, bool, const Pass& pass) override {
     elementwise().activate_backward(kind_, values_, g, pass.n * size_);
@@ -264,6 +286,12 @@ class BatchNorm final : public Layer {
     elementwise().normalise(x, m, channels, mean_.data(), scale_.data(), arrays_.bias, output_.data());
     return output_.data();
   }
+  float* forward_along_arrays(float* x, const Pass& pass) override {  // as of any layer linear in both
+    float* y = forward(x, false, twice(pass));
+    const std::int64_t n = pass.n * extent_.size();
+    add(y, y + n, n);
+    return y;
+  }
 
   float* backward(const float* x, float* g, float*, bool want, const Pass& pass) override {
     const std::int64_t m = pass.n * extent_.positions(), channels = extent_.channels;
@@ -298,6 +326,24 @@ class MaxPool final : public Layer {
   void reserve(std::int64_t n) override { resize(output_, n * out_.size()); }
   float* forward(float* x, bool, const Pass& pass) override {
     elementwise().max_pool(x, pass.n, in_.height, in_.width, in_.channels, output_.data());
+    return output_.data();
+  }
+  float* forward_along_arrays(float* x, const Pass& pass) override {  // both of the first largest input
+    const float* along = x + pass.n * in_.size();
+    float *y = output_.data(), *y_along = y + pass.n * out_.size();
+    const std::int64_t c = in_.channels, row = in_.width * c;
+    for (std::int64_t s = 0; s < pass.n; ++s)
+      for (std::int64_t i = 0; i < out_.height; ++i)
+        for (std::int64_t j = 0; j < out_.width; ++j) {
+          const std::int64_t corner = s * in_.size() + 2 * i * row + 2 * j * c;
+          for (std::int64_t k = corner; k < corner + c; ++k) {
+            std::int64_t largest = k;
+            for (const std::int64_t other : {k + c, k + row, k + row + c})
+              if (x[other] > x[largest]) largest = other;
+            *y++ = x[largest];
+            *y_along++ = along[largest];
+          }
+        }
     return output_.data();
   }
   float* backward(const float* x, float* g, float* other, bool want, const Pass& pass) override {

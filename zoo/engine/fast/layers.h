@@ -30,12 +30,23 @@ class Layer {
   virtual void arrays_changed() {}
   /// Returns the output, which may be the input changed in place where `keep_input` is false.
   virtual float* forward(float* x, bool keep_input, const Pass& pass) = 0;
+  /// For derivatives along the arrays themselves, in evaluation mode: x holds pass.n inputs and then the same inputs plus
+  /// their derivatives dx; so the output, f(x) and then f(x) + df. `x` may be changed.
+  virtual float* forward_along_arrays(float* x, const Pass& pass) {  // of a linear layer without arrays
+    return forward(x, false, twice(pass));
+  }
   /// After forward on the same samples. `x` is forward's input where needs_input, `g` the gradient by the
   /// output. Returns the gradient by the input, in `g` or in `other` (both large enough for either). With
   /// `want` false only the arrays' gradients count and the result is not used.
   virtual float* backward(const float* x, float* g, float* other, bool want, const Pass& pass) = 0;
   /// Whether backward reads x as forward got it.
   virtual bool needs_input() const = 0;
+
+ protected:
+  static Pass twice(Pass pass) {
+    pass.n *= 2;
+    return pass;
+  }
 };
 
 /// Arrays of one layer and where their gradients go; all outlive the layer.
