@@ -36,6 +36,15 @@ StageSummary train_zoo(Zoo& zoo) {
                        ", this run uses " + executor);
       state.reset();
     }
+    if (const LogIterates& log = zoo.spec().log_iterates;
+        state && log.last > 0 &&
+        !complete(state->iterates, log, m.hp,
+                  m.hp.train_size > 0 ? m.hp.train_size : zoo.data().dataset().train.count, state->steps)) {
+      if (progress != nullptr)
+        progress->note("model " + m.id +
+                       " starts anew: its checkpoint lacks the iterates that the spec asks for");
+      state.reset();
+    }
     return state;
   };
   events.save_checkpoint = [&](const ModelSpec& m, const Architecture& a, const TrainState& state) {
@@ -47,6 +56,7 @@ StageSummary train_zoo(Zoo& zoo) {
   events.epoch_finished = [&](const ModelSpec&, const EpochRecord&) {
     if (progress != nullptr) progress->refresh();
   };
+  events.log_iterates = zoo.spec().log_iterates;
   events.keep_epochs = zoo.spec().keep_epochs;
   events.keep = [&](const ModelSpec& m, const Architecture& a, std::int64_t epoch,
                     const std::vector<std::vector<float>>& arrays) {
@@ -89,8 +99,8 @@ TrainingPlan plan_training(Zoo& zoo) {
     else
       missing.push_back(std::move(m));
   }
-  const TrainingEstimate estimate =
-      estimate_training(missing, zoo.data(), executor_choice(zoo.options().executor));
+  const TrainingEstimate estimate = estimate_training(
+      missing, zoo.data(), executor_choice(zoo.options().executor), zoo.spec().log_iterates);
   plan.groups = estimate.groups;
   plan.seconds = estimate.thread_seconds / zoo.workers();
   plan.bytes = estimate.bytes;

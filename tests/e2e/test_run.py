@@ -132,18 +132,19 @@ def kill_and_rerun(folder, *arguments):
             killed += 1
     assert killed >= 2, f"only {killed} kills in a run of {whole} s"
     gapbench("run", folder / "spec.json", "--out", zoo, *arguments)
-    assert digest_of_models(zoo) == expected
+    found = digest_of_models(zoo)
+    assert found == expected, sorted(name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name))
     assert not list(zoo.glob("models/*/.*")), "the re-run clears the temporary files that killed writers leave"
 
 
 def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
-    spec(folder, seeds=12, fixed={**FIXED, "target_cross_entropy": 0})
+    spec(folder, seeds=12, fixed={**FIXED, "target_cross_entropy": 1e-9}, log_iterates={"last": 300, "dimension": 100})
     kill_and_rerun(folder)
 
 
 def test_kill_of_stacks_and_a_rerun_gives_the_same_bits(folder):
     # models stop at epochs of their own, and what is left after a kill fills stacks of other sizes
-    spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1})
+    spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1}, log_iterates={"last": 100, "dimension": 100})
     kill_and_rerun(folder, "--executor", "stack")
 
 
@@ -163,9 +164,7 @@ def test_sigterm_checkpoints_and_exits_143(folder):
     assert 1 <= len(checkpoints) <= 2, checkpoints
 
 
-def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
-    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0})
-    zoo = folder / "zoo"
+def stop_at_a_checkpoint(zoo):
     process = start(zoo, "--checkpoint-every", "0")
     deadline = time.time() + 30
     while not list(zoo.glob("models/*/checkpoint.safetensors")) and time.time() < deadline:
@@ -173,6 +172,25 @@ def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     assert list(zoo.glob("models/*/checkpoint.safetensors")), "stopped before its end"
+
+
+def test_a_checkpoint_without_the_iterates_that_are_to_be_kept_is_not_gone_on_from(folder):
+    fixed = {"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 1e-9}
+    write_spec(folder, fixed=fixed)
+    stop_at_a_checkpoint(folder / "zoo")
+    path = write_spec(folder, fixed=fixed, log_iterates={"last": 250, "dimension": 16})
+    notes = gapbench("train", path, "--out", folder / "zoo").stderr
+    assert "starts anew: its checkpoint lacks the iterates" in notes, notes
+    gapbench("train", path, "--out", folder / "whole")
+    (m,) = models_of(folder / "zoo")
+    for name in ("final.safetensors", "iterates.safetensors"):
+        assert (folder / "zoo/models" / m["id"] / name).read_bytes() == (folder / "whole/models" / m["id"] / name).read_bytes(), name
+
+
+def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
+    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0})
+    zoo = folder / "zoo"
+    stop_at_a_checkpoint(zoo)
     notes = gapbench("train", path, "--out", zoo, "--executor", "general").stderr
     assert "starts anew: its checkpoint was made by fast/" in notes and "this run uses general/" in notes, notes
     gapbench("train", path, "--out", folder / "whole", "--executor", "general")
@@ -273,8 +291,10 @@ def test_damaged_files_are_named(folder):
 
 
 def test_memory_stays_below_what_the_dry_run_says(folder):
-    for hp in ({"width": 512, "depth": 3}, {"network": "cnn", "width": 32, "depth": 2}, {"network": "resnet18", "width_multiplier": 0.25}):
-        path = spec(folder, axes={}, seeds=3, fixed={"max_epochs": 1, "batch_size": 128, **hp})
+    for hp in ({"width": 512, "depth": 3}, {"network": "cnn", "width": 32, "depth": 2}, {"network": "resnet18", "width_multiplier": 0.25},
+               {"width": 256, "depth": 3}):
+        log = {"log_iterates": {"last": 500}} if hp == {"width": 256, "depth": 3} else {}
+        path = spec(folder, axes={}, seeds=3, **log, fixed={"max_epochs": 1, "batch_size": 128, **hp})
         plan = dict(line.split(" ", 1) for line in gapbench("train", path, "--out", folder / "none", "--dry-run", "--workers", 3).stdout.splitlines())
         bound = float(plan["memory"].removeprefix("at most ").removesuffix(" MiB"))
         process = subprocess.Popen([sys.argv[1], "train", path, "--out", folder / hp.get("network", "fcn"), "--workers", "3"],

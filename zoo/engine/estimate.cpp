@@ -30,7 +30,7 @@ std::int64_t samples_of(const ModelSpec& m, const TrainingDataCache& data) {
 }
 
 // Of one worker, in bytes.
-double memory(const Architecture& a, std::int64_t batch) {
+double memory(const Architecture& a, std::int64_t batch, const LogIterates& log) {
   constexpr double evaluated = 1000,
                    of_a_thread = 32 << 20;  // its stack, heap and the libraries' own buffers
   double units = 0, widest = 0;
@@ -38,11 +38,14 @@ double memory(const Architecture& a, std::int64_t batch) {
     units += static_cast<double>(op.out.size());
     widest = std::max(widest, static_cast<double>(op.in.size() + op.out.size()));
   }
-  return of_a_thread + 4 * (20 * static_cast<double>(a.parameter_count()) +
+  // the ring, the copy to write, the file; and per parameter the tables and what makes them
+  const double iterates = log.last > 0 ? 3 * static_cast<double>(log.last * log.dimension) : 0;
+  return of_a_thread + 4 * ((log.last > 0 ? 30 : 20) * static_cast<double>(a.parameter_count()) + iterates +
                             std::max(4 * static_cast<double>(batch) * units, 6 * evaluated * widest));
 }
 
-double step_seconds(const ModelSpec& model, TrainingDataCache& cache, ExecutorChoice choice) {
+double step_seconds(const ModelSpec& model, TrainingDataCache& cache, ExecutorChoice choice,
+                    const LogIterates& log) {
   using Clock = std::chrono::steady_clock;
   const auto architecture = make_architecture(model.hp, cache.shape());
   const auto data = cache.get(model.hp, architecture->channels_last());
@@ -51,11 +54,14 @@ double step_seconds(const ModelSpec& model, TrainingDataCache& cache, ExecutorCh
   const std::int64_t n = std::min(model.hp.batch_size, data->train.count);
   std::vector<float> targets(static_cast<std::size_t>(n * cache.shape().classes), 0.0f);
   for (std::int64_t i = 0; i < n; ++i) targets[static_cast<std::size_t>(i * cache.shape().classes)] = 1;
+  std::optional<IterateLog> iterates;
+  if (log.last > 0) iterates.emplace(log, model, data->train.count, *network);
   double elapsed = 0;
   std::int64_t steps = -1;  // the first fills caches
   Clock::time_point start = Clock::now();
   while (elapsed < seconds_a_group || steps < 1) {
     network->loss_and_gradients(data->train.images.data(), targets.data(), n, {.step = steps + 2});
+    if (iterates) iterates->add(steps + 2);
     if (++steps == 0) start = Clock::now();
     elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   }
@@ -65,7 +71,7 @@ double step_seconds(const ModelSpec& model, TrainingDataCache& cache, ExecutorCh
 }  // namespace
 
 TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDataCache& data,
-                                   ExecutorChoice choice) {
+                                   ExecutorChoice choice, const LogIterates& log) {
   TrainingEstimate estimate;
   std::map<std::string, Group> groups;
   std::map<std::tuple<std::int64_t, bool, bool>, double> variants;  // bytes
@@ -86,10 +92,13 @@ TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDa
         groups.try_emplace(key, Group{m, 3 * a->flops() * static_cast<double>(std::min(m.hp.batch_size, n))})
             .first->second;
     group.steps += steps * (m.hp.sam_radius > 0 ? 2 : 1);
-    estimate.worker_memory = std::max(estimate.worker_memory, memory(*a, std::min(m.hp.batch_size, n)));
+    estimate.worker_memory = std::max(estimate.worker_memory, memory(*a, std::min(m.hp.batch_size, n), log));
     variants[{m.hp.train_size, m.hp.standardise, a->channels_last()}] =
         4.0 * static_cast<double>((n + data.dataset().test.count) * data.shape().size());
     estimate.bytes += 2 * 4 * static_cast<double>(a->parameter_count()) + bytes_of_small_files;
+    if (log.last > 0)
+      estimate.bytes +=
+          std::min(steps, static_cast<double>(log.last)) * static_cast<double>(8 + 4 * log.dimension);
   }
   estimate.groups = static_cast<std::int64_t>(groups.size());
 
@@ -104,7 +113,7 @@ TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDa
     const Group& group = *by_cost[g];
     const double work = group.step_flops * group.steps;
     if (g < measured_groups) {
-      const double cost = step_seconds(group.model, data, choice) * group.steps;
+      const double cost = step_seconds(group.model, data, choice, log) * group.steps;
       seconds += cost;
       flops += work;
       estimate.thread_seconds += cost;

@@ -19,12 +19,13 @@ struct TrainingEstimate {
 // Formula   per group: seconds of a step, measured for the most expensive groups, for the others in proportion to the
 //           arithmetic of a step; times steps and epochs; a third more for evaluation, which is one forward pass beside each
 //           three-fold training pass.
+//           Iterates that are kept are part of the time, the files and the memory.
 //           Memory of a worker: 20 values a parameter (arrays, gradients, two moving averages, the exported copies of these, the
 //           file that is written, float64 sums of the gradient noise), and the larger of 4 values a unit of the training batch
 //           and 6 times the input and output of the widest operation for 1000 samples in evaluation.
 // Error     the machine's other load, and models that reach their target before their cap.
 // Cost      at most about a second.
 TrainingEstimate estimate_training(std::span<const ModelSpec> models, TrainingDataCache& data,
-                                   ExecutorChoice choice);
+                                   ExecutorChoice choice, const LogIterates& log_iterates);
 
 }  // namespace gapbench

@@ -116,6 +116,7 @@ class ThreadedExecutor final : public Executor {
           guard([&] { events.save_checkpoint(model, *architecture, state); });
           last_checkpoint = Clock::now();
         };
+      control.log_iterates = events.log_iterates;
       control.keep_epochs = events.keep_epochs;
       control.keep = [&](std::int64_t epoch, const std::vector<std::vector<float>>& arrays) {
         guard([&] { events.keep(model, *architecture, epoch, arrays); });

@@ -27,6 +27,7 @@ struct ExecutorEvents {
   std::function<void(const ModelSpec&, const Architecture&, std::int64_t epoch,
                      const std::vector<std::vector<float>>& arrays)>
       keep;
+  LogIterates log_iterates;  ///< which iterates go to TrainState::iterates
   std::function<void(const ModelSpec&, const Architecture&, const TrainedModel&, double seconds)> finished;
   /// Training itself broke (out of memory, a network that does not fit): the run goes on with the next model.
   std::function<void(const ModelSpec&, const std::string& what)> failed;

@@ -131,6 +131,13 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     state.arrays = initial_values(network.architecture(), model.id, hp.init_scale);
   }
   state.executor = network.execution();
+  std::optional<IterateLog> iterates;
+  if (control.log_iterates.last > 0) {
+    iterates.emplace(control.log_iterates, model, data.train.count, network);
+    if (state.steps > 0) iterates->restore(state.iterates, state.steps);
+  } else {
+    state.iterates = {};
+  }
   import_arrays(network, state.arrays);
 
   const std::int64_t n = data.train.count;
@@ -143,6 +150,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   const auto capture = [&] {
     state.arrays = export_arrays(network);
     state.optimizer_state = updates.state();
+    if (iterates) state.iterates = iterates->iterates(state.steps);
   };
 
   while (!stop_reason(hp, state)) {
@@ -175,6 +183,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
           });
       loss_sum += loss * static_cast<double>(size);
       if (!std::isfinite(loss_sum)) break;  // further steps would only spread the NaN
+      if (iterates) iterates->add(state.steps);
     }
     EpochRecord record;
     record.epoch = epoch;
@@ -198,6 +207,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   if (result.reason != StopReason::diverged && !last.gradient_noise)
     last.gradient_noise = gradient_noise(network, data, labels, model.dataset);
   capture();
+  if (result.reason == StopReason::diverged) state.iterates = {};
   return result;
 }
 

@@ -10,6 +10,7 @@
 
 #include "zoo/spec/zoo_spec.h"
 #include "zoo/training/history.h"
+#include "zoo/training/iterate_log.h"
 #include "zoo/training/trainable_network.h"
 #include "zoo/training/training_data.h"
 
@@ -22,6 +23,7 @@ struct TrainState {
   std::vector<std::vector<float>> optimizer_state;  ///< see Optimizer::state
   std::vector<EpochRecord> history;                 ///< one record per finished epoch
   std::int64_t steps = 0;
+  Iterates iterates;     ///< the last ones, where they are kept
   std::string executor;  ///< what made it, see TrainableNetwork::execution
 };
 
@@ -39,6 +41,7 @@ struct TrainControl {
   std::function<void(const EpochRecord&)> epoch_finished;
   std::vector<std::int64_t> keep_epochs;  ///< epochs at whose end `keep` is given the arrays, row-major
   std::function<void(std::int64_t epoch, const std::vector<std::vector<float>>& arrays)> keep;
+  LogIterates log_iterates;  ///< which go to TrainState::iterates; a diverged run has none
 };
 
 /// Trains until the cross-entropy target, a cap, or divergence (a loss that is not finite, or a training
