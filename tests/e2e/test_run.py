@@ -202,6 +202,18 @@ def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
     notes = gapbench("run", path, "--out", zoo).stderr
     assert "different executors (1 by fast/" in notes and "1 by general/" in notes, notes
     assert "different executors" in gapbench("rank", zoo).stderr
+    provenance = json.loads((zoo / "ranking.json").read_text())["provenance"]
+    names = [json.loads(p.read_text())["executor"] for p in zoo.glob("models/*/result.json")]
+    assert provenance["executors"] == {name: 1 for name in names} and len(names) == 2 and provenance["device"] == "cpu", provenance
+    # as of a device that is not here, and of a version that did not say
+    for path, executor in zip(sorted(zoo.glob("models/*/result.json")), ("stack/NVIDIA H200/LibTorch 2.13.0", None)):
+        result = json.loads(path.read_text())
+        result.pop("executor")
+        path.write_text(json.dumps({**result, **({"executor": executor} if executor else {})}))
+    gapbench("rank", zoo)
+    provenance = json.loads((zoo / "ranking.json").read_text())["provenance"]
+    assert provenance["executors"] == {"stack/NVIDIA H200/LibTorch 2.13.0": 1, "an earlier version": 1}
+    assert provenance["device"] == "NVIDIA H200, unknown"
 
 
 def test_bits_do_not_depend_on_workers_or_shards(folder):
