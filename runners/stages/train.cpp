@@ -99,12 +99,23 @@ TrainingPlan plan_training(Zoo& zoo) {
     else
       missing.push_back(std::move(m));
   }
-  const TrainingEstimate estimate = estimate_training(
-      missing, zoo.data(), executor_choice(zoo.options().executor), zoo.spec().log_iterates);
+  EstimateOptions options;
+  options.workers = zoo.workers();
+  options.executor = executor_choice(zoo.options().executor);
+  options.device = device_choice(zoo.options().device, false);
+  options.log_iterates = zoo.spec().log_iterates;
+  TrainingEstimate estimate = estimate_training(std::move(missing), zoo.data(), options);
   plan.groups = estimate.groups;
-  plan.seconds = estimate.thread_seconds / zoo.workers();
+  plan.failing = estimate.failing;
+  plan.stacks = std::move(estimate.stacks);
+  plan.device = estimate.cuda                         ? estimate.device
+                : options.device == DeviceChoice::cpu ? "cpu"
+                                                      : "cpu, as no CUDA device is here";
+  plan.cuda = estimate.cuda;
+  plan.seconds = estimate.seconds;
   plan.bytes = estimate.bytes;
-  plan.memory = estimate.shared_memory + zoo.workers() * estimate.worker_memory;
+  plan.memory = estimate.memory;
+  plan.device_memory = estimate.device_memory;
   return plan;
 }
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -303,19 +304,20 @@ def test_damaged_files_are_named(folder):
 
 
 def test_memory_stays_below_what_the_dry_run_says(folder):
-    for hp in ({"width": 512, "depth": 3}, {"network": "cnn", "width": 32, "depth": 2}, {"network": "resnet18", "width_multiplier": 0.25},
-               {"width": 256, "depth": 3}):
-        log = {"log_iterates": {"last": 500}} if hp == {"width": 256, "depth": 3} else {}
-        path = spec(folder, axes={}, seeds=3, **log, fixed={"max_epochs": 1, "batch_size": 128, **hp})
-        plan = dict(line.split(" ", 1) for line in gapbench("train", path, "--out", folder / "none", "--dry-run", "--workers", 3).stdout.splitlines())
+    cnn, log = {"network": "cnn", "width": 32, "depth": 2}, {"log_iterates": {"last": 500}}
+    for executor, hp, more in (("auto", {"width": 512, "depth": 3}, {}), ("auto", cnn, {}), ("auto", {"network": "resnet18", "width_multiplier": 0.25}, {}),
+                               ("auto", {"width": 256, "depth": 3}, log), ("stack", {"width": 256, "depth": 3}, log), ("stack", cnn, {})):
+        path = spec(folder, axes={}, seeds=3, **more, fixed={"max_epochs": 1, "batch_size": 128, **hp})
+        arguments = ["--workers", "3", "--executor", executor, "--device", "cpu"]
+        plan, _ = dry_run(path, *arguments)
         bound = float(plan["memory"].removeprefix("at most ").removesuffix(" MiB"))
-        process = subprocess.Popen([sys.argv[1], "train", path, "--out", folder / hp.get("network", "fcn"), "--workers", "3"],
+        process = subprocess.Popen([sys.argv[1], "train", path, "--out", folder / executor / hp.get("network", "fcn") / str(hp.get("width")), *arguments],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         used = usage.ru_maxrss / 1024
-        print(f"     {hp}: {used:.0f} of {bound:.0f} MiB")
+        print(f"     {hp} {executor}: {used:.0f} of {bound:.0f} MiB")
         assert used <= bound < 6 * used, (hp, used, bound)
 
 
@@ -380,11 +382,45 @@ def test_list_describe_and_dry_run(folder):
     assert not (folder / "zoo").exists(), "a dry run writes nothing"
     assert (plan["models"], plan["trained"], plan["missing"], plan["groups"]) == ("8", "0", "8", "2"), plan
     assert "on 2 workers" in plan["time"] and float(plan["disk"].split()[0]) > 0, plan
+    assert plan["device"].startswith("cpu") or plan["stack"], plan
     gapbench("train", spec(folder), "--out", folder / "zoo")
     taken = sum(p.stat().st_size for p in (folder / "zoo/models").rglob("*") if p.is_file()) / 2**20
     assert 0.3 < float(plan["disk"].split()[0]) / taken < 3, (plan, taken)
     for verb in ("demo", "run", "train", "measure", "rank", "report", "list", "describe", "data"):
         assert "Example" in gapbench(verb, "--help").stdout, verb
+
+
+def dry_run(path, *arguments):
+    lines = gapbench("train", path, "--out", path.parent / "none", "--dry-run", *arguments).stdout.splitlines()
+    return dict(line.split(" ", 1) for line in lines if not line.startswith("stack ")), [line for line in lines if line.startswith("stack ")]
+
+
+def test_the_dry_run_of_stacks_says_groups_members_waves_and_time(folder):
+    # on the CPU a stack has 8 members at most, and the waves are equal: 2 of 5 for 10 models, 1 of 4 for 4
+    path = spec(folder, axes={"width": [16, 32], "lr": [0.02, 0.1]}, exclude=[{"width": 32, "lr": 0.02}], seeds=5)
+    plan, stacks = dry_run(path, "--executor", "stack", "--device", "cpu")
+    assert not (folder / "none").exists(), "a dry run writes nothing"
+    assert (plan["models"], plan["groups"], plan["device"]) == ("15", "2", "cpu") and "failing" not in plan, plan
+    pattern = re.compile(r"stack fcn: (\d+) models, (\d+) at a time in (\d+) waves? of (\d+) steps, ([0-9.]+) ms a step")
+    rows = [tuple(map(float, pattern.fullmatch(line).groups())) for line in stacks]
+    # 1438 samples in batches of 32: 45 steps an epoch, 40 epochs
+    assert sorted(row[:4] for row in rows) == [(5, 5, 1, 1800), (10, 5, 2, 1800)], stacks
+    seconds = sum(waves * steps * ms for _, _, waves, steps, ms in rows) / 1000 * 4 / 3
+    said = sum(float(n) * {"h": 3600, "min": 60, "s": 1, "ms": 0.001}[unit] for n, unit in re.findall(r"(\d+) (h|min|s|ms)\b", plan["time"]))
+    assert said > 0 and abs(said - seconds) < 1 + 0.02 * seconds, (plan, seconds)
+    # what is trained is no longer counted; a model that stops early counts to its cap
+    gapbench("train", spec(folder, axes={"width": [16], "lr": [0.02]}, seeds=4), "--out", folder / "none", "--executor", "stack")
+    plan, stacks = dry_run(spec(folder, axes={"width": [16], "lr": [0.02]}, seeds=13, fixed={**FIXED, "max_steps": 100}), "--executor", "stack", "--device", "cpu")
+    assert plan["missing"] == "13" and " 13 models, 7 at a time in 2 waves of 125 steps" in stacks[0], stacks  # other ids; 13 * 135 / 7 / 2
+    plan, stacks = dry_run(spec(folder, axes={"width": [16], "lr": [0.02]}, seeds=13), "--executor", "stack", "--device", "cpu")
+    assert (plan["trained"], plan["missing"]) == ("4", "9") and " 9 models, 5 at a time in 2 waves of 1620 steps" in stacks[0], stacks
+    # what stacks do not serve
+    plan, stacks = dry_run(spec(folder, axes={"clip_norm": [0, 1]}, seeds=2), "--executor", "stack", "--device", "cpu")
+    assert plan["failing"].startswith("2 models") and len(stacks) == 1, (plan, stacks)
+    plan, stacks = dry_run(spec(folder), "--device", "cpu")
+    assert plan["device"] == "cpu" and not stacks, plan
+    plan, stacks = dry_run(spec(folder), "--device", "cuda")
+    assert stacks or plan["device"] == "cpu, as no CUDA device is here", plan
 
 
 run_tests(globals())

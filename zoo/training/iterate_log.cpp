@@ -5,6 +5,7 @@
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
+#include "zoo/training/trainer.h"
 
 namespace gapbench {
 namespace {
@@ -44,13 +45,7 @@ std::array<ProjectionEntry, projection_entries> projection_column(std::uint64_t 
 
 std::int64_t first_kept_iterate(const LogIterates& log, const HyperParameters& hp, std::int64_t samples,
                                 std::int64_t steps) {
-  std::int64_t end = steps;
-  if (hp.target_cross_entropy == 0) {
-    const std::int64_t batches = (samples + hp.batch_size - 1) / hp.batch_size;
-    std::int64_t epochs = hp.max_epochs;
-    if (hp.max_steps > 0) epochs = std::min(epochs, (hp.max_steps + batches - 1) / batches);
-    end = epochs * batches;
-  }
+  const std::int64_t end = hp.target_cross_entropy == 0 ? last_step(hp, samples) : steps;
   return std::clamp(end - log.last + 1, std::int64_t{1}, steps + 1);
 }
 

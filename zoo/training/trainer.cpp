@@ -83,6 +83,13 @@ std::optional<StopReason> stop_reason(const HyperParameters& hp, const TrainStat
   return std::nullopt;
 }
 
+std::int64_t last_step(const HyperParameters& hp, std::int64_t samples) {
+  const std::int64_t batches = (samples + hp.batch_size - 1) / hp.batch_size;
+  const std::int64_t epochs =
+      hp.max_steps > 0 ? std::min(hp.max_epochs, (hp.max_steps + batches - 1) / batches) : hp.max_epochs;
+  return epochs * batches;
+}
+
 bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum) {
   return epoch % hp.check_every == 0 || capped(hp, epoch, steps) || !std::isfinite(loss_sum);
 }

@@ -56,6 +56,8 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
 
 /// Why training ends with the epoch that `state` ends with; nothing where it goes on.
 std::optional<StopReason> stop_reason(const HyperParameters& hp, const TrainState& state);
+/// Steps of a run that ends at its caps: the epoch that reaches max_steps is finished.
+std::int64_t last_step(const HyperParameters& hp, std::int64_t samples);
 /// Whether the full sets are evaluated after this epoch; `steps` are those done, `loss_sum` the epoch's.
 bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum);
 /// The order in which an epoch (from 1) takes the order.size() samples.

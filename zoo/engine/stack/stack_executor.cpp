@@ -34,12 +34,6 @@ void guard(F&& call) {
   }
 }
 
-// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
-std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
-  const std::int64_t waves = (models + most - 1) / most;
-  return (models + waves - 1) / waves;
-}
-
 // A model on its way through a stack.
 struct Running {
   ModelSpec model;
@@ -97,7 +91,7 @@ class GroupRun {
                                ? options_.members
                                : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_,
                                                            events_.log_iterates);
-    return members_in_waves(k, static_cast<std::int64_t>(queue_.size()));
+    return stack::members_in_waves(k, static_cast<std::int64_t>(queue_.size()));
   }
 
   void make_stack(std::int64_t size) {

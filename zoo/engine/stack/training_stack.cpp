@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <thread>
 
@@ -72,6 +73,31 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
   const auto fit =
       static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data, log_iterates));
   return std::min(wanted, std::max(std::int64_t{1}, fit));
+}
+
+std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
+  const std::int64_t waves = (models + most - 1) / most;
+  return (models + waves - 1) / waves;
+}
+
+StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
+                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members) {
+  const Network network(architecture);
+  const auto k = static_cast<double>(members), n = static_cast<double>(data.train.count),
+             all = n + static_cast<double>(data.test.count),
+             evaluated = std::min(
+                 static_cast<double>(device.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu),
+                 all * static_cast<double>(network.widest()) * (device.is_cuda() ? k : 1));
+  StackBytes bytes;
+  // a forward pass holds the input and the output of an operation, and what lies between them
+  bytes.device = k * member_bytes(network, batch, data, log_iterates) +
+                 4 * all * static_cast<double>(data.shape.size()) + 4 * 4 * evaluated;
+  // per member its arrays and moving averages, packed and not, and the file that is written; labels, order, coefficients
+  bytes.host =
+      k * (4 * 20 * static_cast<double>(network.layout().trained_size()) + 8 * 4 * n) +
+      (log_iterates.last > 0 ? 3.0 * 4 * static_cast<double>(log_iterates.last * log_iterates.dimension) : 0);
+  if (!device.is_cuda()) bytes.host += bytes.device;
+  return bytes;
 }
 
 DeviceData::DeviceData(std::shared_ptr<const TrainingData> data, const at::Device& device)
@@ -261,6 +287,26 @@ std::vector<EpochResult> TrainingStack::train_epoch() {
     m.steps = results.back().steps;
   }
   return results;
+}
+
+double TrainingStack::time_step() {
+  using Clock = std::chrono::steady_clock;
+  const at::NoGradGuard no_grad;
+  constexpr double enough = 0.06;
+  const auto run = [&](int steps) {
+    synchronise(device_);
+    const Clock::time_point start = Clock::now();
+    for (int i = 0; i < steps; ++i) {
+      batch_.zero_();
+      full_step_->run();
+    }
+    synchronise(device_);
+    return std::chrono::duration<double>(Clock::now() - start).count() / steps;
+  };
+  run(1);  // fills caches; the second may be recorded
+  double seconds = run(1);
+  if (const auto more = static_cast<int>(enough / seconds); more > 0) seconds = run(more);
+  return seconds;
 }
 
 std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::Tensor& labels) {

@@ -28,6 +28,16 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
                                 const TrainingData& data, const at::Device& device,
                                 const LogIterates& log_iterates = {});
 
+/// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
+std::int64_t members_in_waves(std::int64_t most, std::int64_t models);
+
+/// Bytes that a stack takes at most, with the data of its group; on the CPU `host` includes `device`.
+struct StackBytes {
+  double device = 0, host = 0;
+};
+StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
+                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members);
+
 /// The samples of one group on the device.
 struct DeviceData {
   at::Tensor train_images, test_images;  ///< [n, size]
@@ -65,6 +75,8 @@ class TrainingStack {
     std::vector<Metrics> train, test;  ///< by slot
   };
   Evaluation evaluate();
+  /// Seconds of a step of a full batch of all slots, occupied or not. No slot's results are to be used afterwards.
+  double time_step();
   /// As gradient_noise.h, of these slots, in their order.
   std::vector<std::optional<double>> gradient_noise(const std::vector<std::int64_t>& slots);
   /// Arrays, optimizer_state and iterates of the slot's state.
