@@ -15,10 +15,12 @@ StageSummary train_zoo(Zoo& zoo) {
   std::vector<ModelSpec> queue;
   for (ModelSpec& m : zoo.shard_models()) {
     ++summary.total;
-    if (store.is_trained(m.id))
+    if (store.is_trained(m.id)) {
+      store.remove(m.id, "checkpoint.safetensors");  // stays where a run was killed right after the result
       ++summary.earlier;
-    else
+    } else {
       queue.push_back(std::move(m));
+    }
   }
   Progress* progress = zoo.options().progress;
   if (progress != nullptr) progress->begin("train", "models", summary.total, summary.earlier);

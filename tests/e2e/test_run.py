@@ -143,6 +143,16 @@ def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
     kill_and_rerun(folder)
 
 
+def test_a_checkpoint_that_a_kill_left_beside_the_result_is_removed(folder):
+    path = spec(folder, axes={}, seeds=2)
+    gapbench("train", path, "--out", folder / "zoo")
+    where = folder / "zoo/models" / models_of(folder / "zoo")[0]["id"]
+    before = {p.name: p.read_bytes() for p in where.iterdir()}
+    (where / "checkpoint.safetensors").write_bytes(b"x")
+    gapbench("train", path, "--out", folder / "zoo")
+    assert {p.name: p.read_bytes() for p in where.iterdir()} == before
+
+
 def test_kill_of_stacks_and_a_rerun_gives_the_same_bits(folder):
     # models stop at epochs of their own, and what is left after a kill fills stacks of other sizes
     spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1}, log_iterates={"last": 100, "dimension": 100})

@@ -97,10 +97,11 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   }
   store.write_json_lines(model.id, "history.jsonl", history);
   store.write_json(model.id, "timing.json", {{"seconds", seconds}});
-  store.write_json(model.id, "result.json", result);
-  store.remove(model.id, "checkpoint.safetensors");
   store.remove(model.id, "failure.json");
   store.remove_leftovers(model.id);
+  store.write_json(model.id, "result.json", result);
+  store.remove(model.id,
+               "checkpoint.safetensors");  // after the result: until then it is what a re-run goes on from
 }
 
 void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
