@@ -39,6 +39,7 @@ class Batches {
     const TargetValues value = target_values(hp_, static_cast<std::int64_t>(classes_));
     std::fill(targets_.begin(), targets_.end(), value.everywhere);
     for (std::size_t i = 0; i < indices.size(); ++i) {
+      if (i + rows_ahead < indices.size()) prefetch(indices[i + rows_ahead]);
       std::memcpy(images_.data() + i * sample_, samples_.images.data() + indices[i] * sample_,
                   sample_ * sizeof(float));
       targets_[i * classes_ + static_cast<std::size_t>(labels_[indices[i]])] += value.added_to_label;
@@ -51,10 +52,17 @@ class Batches {
       mixup(images_.data(), targets_.data(), n, layout_.size(), static_cast<std::int64_t>(classes_),
             hp_.mixup_alpha, random);
   }
+  // Samples lie anywhere in a set that no cache holds.
+  void prefetch(std::uint32_t index) const {
+    const auto* const sample = reinterpret_cast<const char*>(samples_.images.data() + index * sample_);
+    for (std::size_t byte = 0; byte < std::min(sample_ * sizeof(float), bytes_ahead); byte += 64)
+      __builtin_prefetch(sample + byte);
+  }
   const float* images() const { return images_.data(); }
   const float* targets() const { return targets_.data(); }
 
  private:
+  static constexpr std::size_t rows_ahead = 2, bytes_ahead = 4096;
   const HyperParameters& hp_;
   std::uint64_t augmentation_key_;
   const Samples& samples_;
