@@ -86,7 +86,7 @@ const Tiles& tiles_for_this_machine() {
 }
 
 // Floats of B that a block of the sum may take: a part of a level-2 cache.
-constexpr std::int64_t block_floats = 32768;
+constexpr std::int64_t block_floats = 65536;
 
 // Calls strip(first column, registers a row, floats in the last register) over n columns.
 template <class Strip>
