@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <ctime>
+#include <map>
+#include <set>
 
 #include "measures/api/registry.h"
 #include "reports/report.h"
@@ -15,6 +17,18 @@ namespace gapbench {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
+
+namespace {
+
+// Where an executor, as result.json names it, ran: stacks name their device, all others are of the CPU.
+std::string device_of(const std::string& executor) {
+  if (executor == "an earlier version") return "unknown";
+  const std::size_t first = executor.find('/'), last = executor.rfind('/');
+  const bool stack = executor.starts_with("stack/") && last > first;
+  return stack ? executor.substr(first + 1, last - first - 1) : "cpu";
+}
+
+}  // namespace
 
 std::map<std::string, MeasureDescription> measure_descriptions() {
   std::map<std::string, MeasureDescription> all;
@@ -55,9 +69,16 @@ ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary&
   const auto start = std::chrono::steady_clock::now();
   const Table ledger = Table::read_csv(zoo.root() / "ledger.csv");
   double cpu_seconds = 0;
-  for (const ModelSpec& m : zoo.models())
-    if (zoo.store().is_trained(m.id))
-      cpu_seconds += zoo.store().read_json(m.id, "timing.json").at("seconds").get<double>();
+  std::map<std::string, std::int64_t> executors;
+  std::set<std::string> devices;
+  for (const ModelSpec& m : zoo.models()) {
+    if (!zoo.store().is_trained(m.id)) continue;
+    cpu_seconds += zoo.store().read_json(m.id, "timing.json").at("seconds").get<double>();
+    const std::string executor =
+        zoo.store().read_json(m.id, "result.json").value("executor", "an earlier version");
+    ++executors[executor];
+    devices.insert(device_of(executor));
+  }
 
   options.descriptions = measure_descriptions();
   options.threads = zoo.workers();
@@ -65,7 +86,10 @@ ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary&
   json provenance = base_provenance(zoo.options().command);
   provenance["spec"] = json(zoo.spec().source);
   provenance["data"] = {{"name", zoo.spec().dataset}, {"sha256", zoo.models().front().data_sha256}};
-  provenance["device"] = "cpu";
+  provenance["executors"] = executors;
+  std::string device;
+  for (const std::string& d : devices) device += (device.empty() ? "" : ", ") + d;
+  provenance["device"] = device;
   provenance["threads"] = zoo.workers();
   provenance["inputs"] = {"ledger.csv"};
   provenance["times"] = {

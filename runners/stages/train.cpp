@@ -16,10 +16,11 @@ StageSummary train_zoo(Zoo& zoo) {
   for (ModelSpec& m : zoo.shard_models()) {
     ++summary.total;
     if (store.is_trained(m.id)) {
-      remove_training_state(store, m.id);
+      store.remove(m.id, "checkpoint.safetensors");  // stays where a run was killed right after the result
       ++summary.earlier;
-    } else
+    } else {
       queue.push_back(std::move(m));
+    }
   }
   Progress* progress = zoo.options().progress;
   if (progress != nullptr) progress->begin("train", "models", summary.total, summary.earlier);
@@ -37,6 +38,15 @@ StageSummary train_zoo(Zoo& zoo) {
                        ", this run uses " + executor);
       state.reset();
     }
+    if (const LogIterates& log = zoo.spec().log_iterates;
+        state && log.last > 0 &&
+        !complete(state->iterates, log, m.hp,
+                  m.hp.train_size > 0 ? m.hp.train_size : zoo.data().dataset().train.count, state->steps)) {
+      if (progress != nullptr)
+        progress->note("model " + m.id +
+                       " starts anew: its checkpoint lacks the iterates that the spec asks for");
+      state.reset();
+    }
     return state;
   };
   events.save_checkpoint = [&](const ModelSpec& m, const Architecture& a, const TrainState& state) {
@@ -48,6 +58,7 @@ StageSummary train_zoo(Zoo& zoo) {
   events.epoch_finished = [&](const ModelSpec&, const EpochRecord&) {
     if (progress != nullptr) progress->refresh();
   };
+  events.log_iterates = zoo.spec().log_iterates;
   events.keep_epochs = zoo.spec().keep_epochs;
   events.keep = [&](const ModelSpec& m, const Architecture& a, std::int64_t epoch,
                     const std::vector<std::vector<float>>& arrays) {
@@ -90,12 +101,23 @@ TrainingPlan plan_training(Zoo& zoo) {
     else
       missing.push_back(std::move(m));
   }
-  const TrainingEstimate estimate =
-      estimate_training(missing, zoo.data(), executor_choice(zoo.options().executor));
+  EstimateOptions options;
+  options.workers = zoo.workers();
+  options.executor = executor_choice(zoo.options().executor);
+  options.device = device_choice(zoo.options().device, false);
+  options.log_iterates = zoo.spec().log_iterates;
+  TrainingEstimate estimate = estimate_training(std::move(missing), zoo.data(), options);
   plan.groups = estimate.groups;
-  plan.seconds = estimate.thread_seconds / zoo.workers();
+  plan.failing = estimate.failing;
+  plan.stacks = std::move(estimate.stacks);
+  plan.device = estimate.cuda                         ? estimate.device
+                : options.device == DeviceChoice::cpu ? "cpu"
+                                                      : "cpu, as no CUDA device is here";
+  plan.cuda = estimate.cuda;
+  plan.seconds = estimate.seconds;
   plan.bytes = estimate.bytes;
-  plan.memory = estimate.shared_memory + zoo.workers() * estimate.worker_memory;
+  plan.memory = estimate.memory;
+  plan.device_memory = estimate.device_memory;
   return plan;
 }
 

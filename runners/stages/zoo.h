@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runners/stages/progress.h"
+#include "zoo/engine/stack/stack_plan.h"
 #include "zoo/spec/zoo_spec.h"
 #include "zoo/store/model_store.h"
 
@@ -85,13 +86,18 @@ class Zoo {
 /// Trains what has no result yet.
 StageSummary train_zoo(Zoo& zoo);
 
-/// What train_zoo would do.
+/// What train_zoo would do. Times a step of what there is most of.
 struct TrainingPlan {
   std::int64_t models = 0, trained = 0;  ///< of this call's shard
   std::int64_t groups = 0;               ///< of missing models that cost the same a step
-  double seconds = 0;                    ///< with this call's workers, at most
+  std::int64_t failing = 0;              ///< of the missing, models that --executor stack does not serve
+  std::vector<StackPlan> stacks;         ///< longest first
+  std::string device;                    ///< what stacks run on, or why there are none
+  bool cuda = false;                     ///< whether that is a CUDA device
+  double seconds = 0;                    ///< with this call's workers and device, at most
   double bytes = 0;                      ///< of disk that the missing models will take
   double memory = 0;                     ///< bytes, at most, of a run with this call's workers
+  double device_memory = 0;              ///< bytes of a CUDA device, at most
 };
 TrainingPlan plan_training(Zoo& zoo);
 

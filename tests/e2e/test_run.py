@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -132,31 +133,30 @@ def kill_and_rerun(folder, *arguments):
             killed += 1
     assert killed >= 2, f"only {killed} kills in a run of {whole} s"
     gapbench("run", folder / "spec.json", "--out", zoo, *arguments)
-    after = digest_of_models(zoo)
-    assert after == expected, [f for f in after.keys() | expected.keys() if after.get(f) != expected.get(f)]
+    found = digest_of_models(zoo)
+    assert found == expected, sorted(name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name))
     assert not list(zoo.glob("models/*/.*")), "the re-run clears the temporary files that killed writers leave"
 
 
 def test_kill_at_any_moment_and_a_rerun_gives_the_same_bits(folder):
-    spec(folder, seeds=12, fixed={**FIXED, "target_cross_entropy": 0})
+    spec(folder, seeds=12, fixed={**FIXED, "target_cross_entropy": 1e-9}, log_iterates={"last": 300, "dimension": 100})
     kill_and_rerun(folder)
+
+
+def test_a_checkpoint_that_a_kill_left_beside_the_result_is_removed(folder):
+    path = spec(folder, axes={}, seeds=2)
+    gapbench("train", path, "--out", folder / "zoo")
+    where = folder / "zoo/models" / models_of(folder / "zoo")[0]["id"]
+    before = {p.name: p.read_bytes() for p in where.iterdir()}
+    (where / "checkpoint.safetensors").write_bytes(b"x")
+    gapbench("train", path, "--out", folder / "zoo")
+    assert {p.name: p.read_bytes() for p in where.iterdir()} == before
 
 
 def test_kill_of_stacks_and_a_rerun_gives_the_same_bits(folder):
     # models stop at epochs of their own, and what is left after a kill fills stacks of other sizes
-    spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1})
+    spec(folder, seeds=9, fixed={**FIXED, "max_epochs": 15, "dropout": 0.1}, log_iterates={"last": 100, "dimension": 100})
     kill_and_rerun(folder, "--executor", "stack")
-
-
-def test_a_kill_right_after_the_result_leaves_no_checkpoint(folder):
-    path, zoo = spec(folder), folder / "zoo"
-    gapbench("run", path, "--out", zoo)
-    expected = digest_of_models(zoo)
-    model = next(zoo.glob("models/*"))
-    for name in ("checkpoint.safetensors", "failure.json"):  # what save_trained removes after it has written result.json
-        (model / name).write_text("{}")
-    gapbench("run", path, "--out", zoo)
-    assert digest_of_models(zoo) == expected
 
 
 def test_sigterm_checkpoints_and_exits_143(folder):
@@ -175,9 +175,7 @@ def test_sigterm_checkpoints_and_exits_143(folder):
     assert 1 <= len(checkpoints) <= 2, checkpoints
 
 
-def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
-    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0})
-    zoo = folder / "zoo"
+def stop_at_a_checkpoint(zoo):
     process = start(zoo, "--checkpoint-every", "0")
     deadline = time.time() + 30
     while not list(zoo.glob("models/*/checkpoint.safetensors")) and time.time() < deadline:
@@ -185,6 +183,25 @@ def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     assert list(zoo.glob("models/*/checkpoint.safetensors")), "stopped before its end"
+
+
+def test_a_checkpoint_without_the_iterates_that_are_to_be_kept_is_not_gone_on_from(folder):
+    fixed = {"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 1e-9}
+    write_spec(folder, fixed=fixed)
+    stop_at_a_checkpoint(folder / "zoo")
+    path = write_spec(folder, fixed=fixed, log_iterates={"last": 250, "dimension": 16})
+    notes = gapbench("train", path, "--out", folder / "zoo").stderr
+    assert "starts anew: its checkpoint lacks the iterates" in notes, notes
+    gapbench("train", path, "--out", folder / "whole")
+    (m,) = models_of(folder / "zoo")
+    for name in ("final.safetensors", "iterates.safetensors"):
+        assert (folder / "zoo/models" / m["id"] / name).read_bytes() == (folder / "whole/models" / m["id"] / name).read_bytes(), name
+
+
+def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
+    path = write_spec(folder, fixed={"network": "fcn", "width": 256, "batch_size": 1438, "max_epochs": 300, "target_cross_entropy": 0})
+    zoo = folder / "zoo"
+    stop_at_a_checkpoint(zoo)
     notes = gapbench("train", path, "--out", zoo, "--executor", "general").stderr
     assert "starts anew: its checkpoint was made by fast/" in notes and "this run uses general/" in notes, notes
     gapbench("train", path, "--out", folder / "whole", "--executor", "general")
@@ -196,6 +213,18 @@ def test_a_checkpoint_of_another_executor_is_not_gone_on_from(folder):
     notes = gapbench("run", path, "--out", zoo).stderr
     assert "different executors (1 by fast/" in notes and "1 by general/" in notes, notes
     assert "different executors" in gapbench("rank", zoo).stderr
+    provenance = json.loads((zoo / "ranking.json").read_text())["provenance"]
+    names = [json.loads(p.read_text())["executor"] for p in zoo.glob("models/*/result.json")]
+    assert provenance["executors"] == {name: 1 for name in names} and len(names) == 2 and provenance["device"] == "cpu", provenance
+    # as of a device that is not here, and of a version that did not say
+    for path, executor in zip(sorted(zoo.glob("models/*/result.json")), ("stack/NVIDIA H200/LibTorch 2.13.0", None)):
+        result = json.loads(path.read_text())
+        result.pop("executor")
+        path.write_text(json.dumps({**result, **({"executor": executor} if executor else {})}))
+    gapbench("rank", zoo)
+    provenance = json.loads((zoo / "ranking.json").read_text())["provenance"]
+    assert provenance["executors"] == {"stack/NVIDIA H200/LibTorch 2.13.0": 1, "an earlier version": 1}
+    assert provenance["device"] == "NVIDIA H200, unknown"
 
 
 def test_bits_do_not_depend_on_workers_or_shards(folder):
@@ -314,17 +343,20 @@ def test_damaged_files_are_named(folder):
 
 
 def test_memory_stays_below_what_the_dry_run_says(folder):
-    for hp in ({"width": 512, "depth": 3}, {"network": "cnn", "width": 32, "depth": 2}, {"network": "resnet18", "width_multiplier": 0.25}):
-        path = spec(folder, axes={}, seeds=3, fixed={"max_epochs": 1, "batch_size": 128, **hp})
-        plan = dict(line.split(" ", 1) for line in gapbench("train", path, "--out", folder / "none", "--dry-run", "--workers", 3).stdout.splitlines())
+    cnn, log = {"network": "cnn", "width": 32, "depth": 2}, {"log_iterates": {"last": 500}}
+    for executor, hp, more in (("auto", {"width": 512, "depth": 3}, {}), ("auto", cnn, {}), ("auto", {"network": "resnet18", "width_multiplier": 0.25}, {}),
+                               ("auto", {"width": 256, "depth": 3}, log), ("stack", {"width": 256, "depth": 3}, log), ("stack", cnn, {})):
+        path = spec(folder, axes={}, seeds=3, **more, fixed={"max_epochs": 1, "batch_size": 128, **hp})
+        arguments = ["--workers", "3", "--executor", executor, "--device", "cpu"]
+        plan, _ = dry_run(path, *arguments)
         bound = float(plan["memory"].removeprefix("at most ").removesuffix(" MiB"))
-        process = subprocess.Popen([sys.argv[1], "train", path, "--out", folder / hp.get("network", "fcn"), "--workers", "3"],
+        process = subprocess.Popen([sys.argv[1], "train", path, "--out", folder / executor / hp.get("network", "fcn") / str(hp.get("width")), *arguments],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
         used = usage.ru_maxrss / 1024
-        print(f"     {hp}: {used:.0f} of {bound:.0f} MiB")
+        print(f"     {hp} {executor}: {used:.0f} of {bound:.0f} MiB")
         assert used <= bound < 6 * used, (hp, used, bound)
 
 
@@ -389,11 +421,45 @@ def test_list_describe_and_dry_run(folder):
     assert not (folder / "zoo").exists(), "a dry run writes nothing"
     assert (plan["models"], plan["trained"], plan["missing"], plan["groups"]) == ("8", "0", "8", "2"), plan
     assert "on 2 workers" in plan["time"] and float(plan["disk"].split()[0]) > 0, plan
+    assert plan["device"].startswith("cpu") or plan["stack"], plan
     gapbench("train", spec(folder), "--out", folder / "zoo")
     taken = sum(p.stat().st_size for p in (folder / "zoo/models").rglob("*") if p.is_file()) / 2**20
     assert 0.3 < float(plan["disk"].split()[0]) / taken < 3, (plan, taken)
     for verb in ("demo", "run", "train", "measure", "rank", "report", "list", "describe", "data"):
         assert "Example" in gapbench(verb, "--help").stdout, verb
+
+
+def dry_run(path, *arguments):
+    lines = gapbench("train", path, "--out", path.parent / "none", "--dry-run", *arguments).stdout.splitlines()
+    return dict(line.split(" ", 1) for line in lines if not line.startswith("stack ")), [line for line in lines if line.startswith("stack ")]
+
+
+def test_the_dry_run_of_stacks_says_groups_members_waves_and_time(folder):
+    # on the CPU a stack has 8 members at most, and the waves are equal: 2 of 5 for 10 models, 1 of 4 for 4
+    path = spec(folder, axes={"width": [16, 32], "lr": [0.02, 0.1]}, exclude=[{"width": 32, "lr": 0.02}], seeds=5)
+    plan, stacks = dry_run(path, "--executor", "stack", "--device", "cpu")
+    assert not (folder / "none").exists(), "a dry run writes nothing"
+    assert (plan["models"], plan["groups"], plan["device"]) == ("15", "2", "cpu") and "failing" not in plan, plan
+    pattern = re.compile(r"stack fcn: (\d+) models, (\d+) at a time in (\d+) waves? of (\d+) steps, ([0-9.]+) ms a step")
+    rows = [tuple(map(float, pattern.fullmatch(line).groups())) for line in stacks]
+    # 1438 samples in batches of 32: 45 steps an epoch, 40 epochs
+    assert sorted(row[:4] for row in rows) == [(5, 5, 1, 1800), (10, 5, 2, 1800)], stacks
+    seconds = sum(waves * steps * ms for _, _, waves, steps, ms in rows) / 1000 * 4 / 3
+    said = sum(float(n) * {"h": 3600, "min": 60, "s": 1, "ms": 0.001}[unit] for n, unit in re.findall(r"(\d+) (h|min|s|ms)\b", plan["time"]))
+    assert said > 0 and abs(said - seconds) < 1 + 0.02 * seconds, (plan, seconds)
+    # what is trained is no longer counted; a model that stops early counts to its cap
+    gapbench("train", spec(folder, axes={"width": [16], "lr": [0.02]}, seeds=4), "--out", folder / "none", "--executor", "stack")
+    plan, stacks = dry_run(spec(folder, axes={"width": [16], "lr": [0.02]}, seeds=13, fixed={**FIXED, "max_steps": 100}), "--executor", "stack", "--device", "cpu")
+    assert plan["missing"] == "13" and " 13 models, 7 at a time in 2 waves of 125 steps" in stacks[0], stacks  # other ids; 13 * 135 / 7 / 2
+    plan, stacks = dry_run(spec(folder, axes={"width": [16], "lr": [0.02]}, seeds=13), "--executor", "stack", "--device", "cpu")
+    assert (plan["trained"], plan["missing"]) == ("4", "9") and " 9 models, 5 at a time in 2 waves of 1620 steps" in stacks[0], stacks
+    # what stacks do not serve
+    plan, stacks = dry_run(spec(folder, axes={"clip_norm": [0, 1]}, seeds=2), "--executor", "stack", "--device", "cpu")
+    assert plan["failing"].startswith("2 models") and len(stacks) == 1, (plan, stacks)
+    plan, stacks = dry_run(spec(folder), "--device", "cpu")
+    assert plan["device"] == "cpu" and not stacks, plan
+    plan, stacks = dry_run(spec(folder), "--device", "cuda")
+    assert stacks or plan["device"] == "cpu, as no CUDA device is here", plan
 
 
 run_tests(globals())

@@ -95,6 +95,8 @@ TEST_CASE("an id depends on hyper-parameters, seed and data, and on nothing else
   CHECK(id(with("fixed", {{"lr", 0.05}})) == base);  // the default, written out
   CHECK(id(with("name", "another name")) == base);
   CHECK(id(with("ranking", {{"resamples", 7}})) == base);
+  CHECK(id(with("log_iterates", {{"last", 7}})) == base);
+  CHECK(id(with("keep_epochs", {1})) == base);
   json elsewhere = minimal();
   elsewhere["data"]["dir"] = "/somewhere/else";
   CHECK(id(elsewhere) == base);
@@ -143,6 +145,11 @@ TEST_CASE("what a spec may not say is refused with the place and what was allowe
       {with("measures", "pbc"), "measures must be a list of patterns"},
       {with("exclude", json::array({json::object()})), "exclude[0] must be an object of hyper-parameters"},
       {with("ranking", {{"level", 1}}), "level must be a number between 0 and 1"},
+      {with("log_iterates", {{"lst", 3}}), "log_iterates: unknown key 'lst'; did you mean 'last'?"},
+      {with("log_iterates", {{"last", 0}}), "last must be an integer from 1 to 1000000, found 0"},
+      {with("log_iterates", {{"dimension", 10}}),
+       "dimension must be a multiple of 4 from 4 to 100000, found 10"},
+      {with("log_iterates", 5), "log_iterates must be a JSON object"},
       {with("data", json::object()), "data needs a \"name\""},
       {json::object(), "key 'data' is missing"},
   };

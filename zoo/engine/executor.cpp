@@ -116,6 +116,7 @@ class ThreadedExecutor final : public Executor {
           guard([&] { events.save_checkpoint(model, *architecture, state); });
           last_checkpoint = Clock::now();
         };
+      control.log_iterates = events.log_iterates;
       control.keep_epochs = events.keep_epochs;
       control.keep = [&](std::int64_t epoch, const std::vector<std::vector<float>>& arrays) {
         guard([&] { events.keep(model, *architecture, epoch, arrays); });
@@ -190,11 +191,11 @@ ExecutorChoice executor_choice(const std::string& text) {
   throw UsageError("--executor " + text + ": it takes auto, general, fast or stack");
 }
 
-DeviceChoice device_choice(const std::string& text) {
+DeviceChoice device_choice(const std::string& text, bool must_be_there) {
   if (text == "auto") return DeviceChoice::automatic;
   if (text == "cpu") return DeviceChoice::cpu;
   if (text != "cuda") throw UsageError("--device " + text + ": it takes auto, cpu or cuda");
-  if (!stack::cuda_device_present())
+  if (must_be_there && !stack::cuda_device_present())
     throw InputError(
         "--device cuda: no CUDA device is there, or this build has no CUDA; run with --device cpu, or build "
         "with nvcc and a LibTorch with CUDA");
@@ -210,6 +211,22 @@ std::unique_ptr<TrainableNetwork> make_network(const Architecture& architecture,
                        "; run without --executor");
   }
   return make_general_network(architecture, shape);
+}
+
+Split split_queue(std::vector<ModelSpec> queue, const TrainingDataCache& data, ExecutorChoice choice,
+                  DeviceChoice device) {
+  Split split;
+  split.cuda = device != DeviceChoice::cpu && stack::cuda_device_present();
+  split.stacks = choice == ExecutorChoice::stack || (split.cuda && choice == ExecutorChoice::automatic);
+  if (!split.stacks) {
+    split.rest = std::move(queue);
+    return split;
+  }
+  StackGroups groups =
+      stack_groups(std::move(queue), data, choice == ExecutorChoice::stack ? 1 : least_group);
+  split.groups = std::move(groups.groups);
+  split.rest = std::move(groups.rest);
+  return split;
 }
 
 std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice, DeviceChoice device) {

@@ -27,6 +27,7 @@ struct ExecutorEvents {
   std::function<void(const ModelSpec&, const Architecture&, std::int64_t epoch,
                      const std::vector<std::vector<float>>& arrays)>
       keep;
+  LogIterates log_iterates;  ///< which iterates go to TrainState::iterates
   std::function<void(const ModelSpec&, const Architecture&, const TrainedModel&, double seconds)> finished;
   /// Training itself broke (out of memory, a network that does not fit): the run goes on with the next model.
   std::function<void(const ModelSpec&, const std::string& what)> failed;
@@ -55,8 +56,19 @@ ExecutorChoice executor_choice(const std::string& text);
 /// Where stacks run. `automatic`: on a CUDA device where the build and the machine have one.
 enum class DeviceChoice { automatic, cpu, cuda };
 
-/// "auto", "cpu" or "cuda". Throws UsageError otherwise, and InputError where there is no CUDA device.
-DeviceChoice device_choice(const std::string& text);
+/// "auto", "cpu" or "cuda". Throws UsageError otherwise, and InputError where there is to be a CUDA device and none is.
+DeviceChoice device_choice(const std::string& text, bool must_be_there = true);
+
+/// How make_executor() splits a queue: groups for stacks, longest first, and what goes to threads or, with
+/// ExecutorChoice::stack, fails.
+struct Split {
+  bool stacks = false;  ///< there is an executor of stacks
+  bool cuda = false;    ///< where it runs
+  std::vector<std::vector<ModelSpec>> groups;
+  std::vector<ModelSpec> rest;
+};
+Split split_queue(std::vector<ModelSpec> queue, const TrainingDataCache& data, ExecutorChoice choice,
+                  DeviceChoice device);
 
 /// `workers` threads (>= 1), each with one network, longest first; where there is a device to use, stacks on it beside
 /// them.

@@ -13,6 +13,7 @@
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
+#include "zoo/data/aligned_vector.h"
 #include "zoo/engine/loss.h"
 #include "zoo/networks/forward.h"
 
@@ -96,6 +97,7 @@ class GeneralNetwork final : public TrainableNetwork {
   double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
                             const StepContext& context) override {
     PhiloxDropout dropout(context.dropout_key, context.step);
+    images = gather(images, context.rows, n, shape_.size(), gathered_);
     const at::Tensor logits = forward(architecture(), arrays_, view_images(architecture(), shape_, images, n),
                                       {.training = !context.evaluation,
                                        .update_statistics = context.update_statistics,
@@ -172,6 +174,7 @@ class GeneralNetwork final : public TrainableNetwork {
   InputShape shape_;
   std::vector<at::Tensor> arrays_, gradients_;
   std::vector<std::size_t> trained_;
+  AlignedVector<float> gathered_;
 };
 
 }  // namespace

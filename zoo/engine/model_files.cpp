@@ -1,6 +1,7 @@
 #include "zoo/engine/model_files.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "measures/api/error.h"
 #include "zoo/store/safetensors.h"
@@ -86,16 +87,21 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
                     metadata(model, "init"));
   write_safetensors(store.file(model.id, "final.safetensors"), named(architecture, trained.state.arrays),
                     metadata(model, "final"));
+  if (const std::int64_t kept = trained.state.iterates.count(); kept > 0) {
+    std::vector<std::int64_t> steps(static_cast<std::size_t>(kept));
+    std::iota(steps.begin(), steps.end(), trained.state.steps + 1 - kept);
+    write_safetensors(store.file(model.id, "iterates.safetensors"),
+                      {{"steps", {kept}, {}, steps},
+                       {"iterates", {kept, trained.state.iterates.dimension}, trained.state.iterates.values}},
+                      metadata(model, "iterates"));
+  }
   store.write_json_lines(model.id, "history.jsonl", history);
   store.write_json(model.id, "timing.json", {{"seconds", seconds}});
-  store.write_json(model.id, "result.json", result);
-  remove_training_state(store, model.id);
+  store.remove(model.id, "failure.json");
   store.remove_leftovers(model.id);
-}
-
-void remove_training_state(const ModelStore& store, const std::string& id) {
-  store.remove(id, "checkpoint.safetensors");
-  store.remove(id, "failure.json");
+  store.write_json(model.id, "result.json", result);
+  store.remove(model.id,
+               "checkpoint.safetensors");  // after the result: until then it is what a re-run goes on from
 }
 
 void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
@@ -113,12 +119,16 @@ void save_checkpoint(const ModelStore& store, const ModelSpec& model, const Arch
     tensors.push_back({"optimizer." + std::to_string(i),
                        {static_cast<std::int64_t>(state.optimizer_state[i].size())},
                        state.optimizer_state[i]});
+  if (state.iterates.count() > 0)
+    tensors.push_back(
+        {"iterates", {state.iterates.count(), state.iterates.dimension}, state.iterates.values});
   json history = json::array();
   for (const EpochRecord& record : state.history) history.push_back(to_json(record));
   auto extra = metadata(model, "checkpoint");
   extra["gapbench_history"] = history.dump();
   extra["gapbench_executor"] = state.executor;
   extra["gapbench_steps"] = std::to_string(state.steps);
+  extra["gapbench_iterates"] = std::to_string(state.iterates.dimension);
   store.write_json(model.id, "spec.json", model.to_json());  // makes the folder
   write_safetensors(store.file(model.id, "checkpoint.safetensors"), tensors, extra);
 }
@@ -132,10 +142,13 @@ std::optional<TrainState> load_checkpoint(const ModelStore& store, const ModelSp
   for (const auto& a : read_arrays(*file, path, architecture)) state.arrays.emplace_back(a.begin(), a.end());
   for (std::size_t i = 0; file->has("optimizer." + std::to_string(i)); ++i)
     state.optimizer_state.push_back(file->to_float32(file->at("optimizer." + std::to_string(i))));
+  if (file->has("iterates")) state.iterates.values = file->to_float32(file->at("iterates"));
   try {
     if (const auto made_by = file->metadata().find("gapbench_executor"); made_by != file->metadata().end())
       state.executor = made_by->second;
     state.steps = std::stoll(file->metadata().at("gapbench_steps"));
+    if (const auto kept = file->metadata().find("gapbench_iterates"); kept != file->metadata().end())
+      state.iterates.dimension = std::stoll(kept->second);
     for (const json& record : json::parse(file->metadata().at("gapbench_history")))
       state.history.push_back(epoch_record_from_json(record));
   } catch (const std::exception& e) {

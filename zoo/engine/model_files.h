@@ -15,9 +15,6 @@ namespace gapbench {
 void save_trained(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
                   const TrainedModel& trained, double seconds);
 
-/// Removes the checkpoint and the failure of a model that is trained: a kill right after its result.json leaves them.
-void remove_training_state(const ModelStore& store, const std::string& id);
-
 /// Writes epoch-<n>.safetensors.
 void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,
                 std::int64_t epoch, const std::vector<std::vector<float>>& arrays);

@@ -51,6 +51,26 @@ std::vector<std::uint64_t> parse_seeds(const json& value, const std::string& whe
   return seeds;
 }
 
+LogIterates parse_log_iterates(const json& value, const std::string& where) {
+  const std::string here = where + ": log_iterates";
+  check_keys(value, std::array<std::string_view, 2>{"last", "dimension"}, here);
+  LogIterates log;
+  log.last = 1000;
+  const auto read = [&](const char* key, std::int64_t lowest, std::int64_t highest, std::int64_t& number) {
+    if (!value.contains(key)) return;
+    const json& v = value[key];
+    if (!v.is_number_unsigned() || v.get<std::uint64_t>() > static_cast<std::uint64_t>(highest) ||
+        v.get<std::int64_t>() < lowest || v.get<std::int64_t>() % lowest != 0)
+      throw InputError(here + ": " + key + " must be " +
+                       (lowest == 1 ? "an integer" : "a multiple of " + std::to_string(lowest)) + " from " +
+                       std::to_string(lowest) + " to " + std::to_string(highest) + ", found " + v.dump());
+    number = v;
+  };
+  read("last", 1, 1000000, log.last);
+  read("dimension", 4, 100000, log.dimension);
+  return log;
+}
+
 // A partial assignment {name: value or [values]}: values checked, each a list of allowed values.
 json parse_exclusion(const json& rule, const std::string& where) {
   if (!rule.is_object() || rule.empty())
@@ -82,9 +102,9 @@ ZooSpec ZooSpec::parse(std::string_view text, const std::string& where) {
   } catch (const json::parse_error& e) {
     throw InputError(where + ": not valid JSON at byte " + std::to_string(e.byte) + ": " + e.what());
   }
-  static constexpr std::array<std::string_view, 11> keys = {"$schema",  "name",        "description", "data",
-                                                            "fixed",    "axes",        "exclude",     "seeds",
-                                                            "measures", "keep_epochs", "ranking"};
+  static constexpr std::array<std::string_view, 12> keys = {
+      "$schema", "name",  "description", "data",        "fixed",        "axes",
+      "exclude", "seeds", "measures",    "keep_epochs", "log_iterates", "ranking"};
   check_keys(root, keys, where);
   spec.name = text_at(root, "name", "zoo", where);
   spec.description = text_at(root, "description", "", where);
@@ -144,6 +164,7 @@ ZooSpec ZooSpec::parse(std::string_view text, const std::string& where) {
                        epochs.dump());
     spec.keep_epochs = epochs.get<std::vector<std::int64_t>>();
   }
+  if (root.contains("log_iterates")) spec.log_iterates = parse_log_iterates(root["log_iterates"], where);
   if (root.contains("ranking")) {
     const json& ranking = root["ranking"];
     check_keys(ranking, std::array<std::string_view, 2>{"resamples", "level"}, where + ": ranking");

@@ -17,6 +17,12 @@ struct Axis {
   std::vector<nlohmann::json> values;  ///< canonical, distinct, in the user's order
 };
 
+/// Which iterates of the optimiser are kept as random projections (zoo/training/iterate_log.h).
+struct LogIterates {
+  std::int64_t last = 0;          ///< of the training run; 0 = none
+  std::int64_t dimension = 2000;  ///< of a projection, a multiple of 4
+};
+
 struct ZooSpec {
   std::string name;
   std::string description;
@@ -28,7 +34,8 @@ struct ZooSpec {
   std::vector<std::uint64_t> seeds;     ///< distinct
   std::vector<std::string> measures;    ///< patterns; empty = all
   std::vector<std::int64_t>
-      keep_epochs;  ///< epochs whose weights are kept beside the final ones; never part of an id
+      keep_epochs;           ///< epochs whose weights are kept beside the final ones; never part of an id
+  LogIterates log_iterates;  ///< never part of an id
   std::int64_t bootstrap_resamples = 1000;  ///< of the ranking
   double bootstrap_level = 0.95;
   nlohmann::ordered_json source;  ///< the file as read, for the record

@@ -95,10 +95,11 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
   for (const TensorToWrite& t : tensors) {
     std::int64_t count = 1;
     for (const std::int64_t extent : t.shape) count *= extent;
-    if (count != static_cast<std::int64_t>(t.values.size()))
+    if (count != static_cast<std::int64_t>(t.values.size() + t.integers.size()))
       throw InternalError("tensor " + t.name + " does not fill its shape");
-    const std::uint64_t end = offset + t.values.size_bytes();
-    header[t.name] = {{"dtype", "F32"}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
+    const std::uint64_t end = offset + t.bytes().size();
+    header[t.name] = {
+        {"dtype", t.integers.empty() ? "F32" : "I64"}, {"shape", t.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump();
@@ -109,7 +110,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
   file.reserve(8 + text.size() + offset);
   file += text;
   for (const TensorToWrite& t : tensors)  // an empty span may have a null pointer
-    if (!t.values.empty()) file.append(reinterpret_cast<const char*>(t.values.data()), t.values.size_bytes());
+    if (!t.bytes().empty()) file.append(reinterpret_cast<const char*>(t.bytes().data()), t.bytes().size());
   write_file_atomically(path, file);
 }
 

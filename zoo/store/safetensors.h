@@ -5,6 +5,7 @@
 // files.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -16,11 +17,15 @@
 
 namespace gapbench {
 
-/// A float32 array to write; `values` holds prod(shape) row-major numbers.
+/// An array to write: prod(shape) row-major numbers, float32 or, in `integers`, int64.
 struct TensorToWrite {
   std::string name;
   std::vector<std::int64_t> shape;
   std::span<const float> values;
+  std::span<const std::int64_t> integers = {};
+  std::span<const std::byte> bytes() const {
+    return integers.empty() ? std::as_bytes(values) : std::as_bytes(integers);
+  }
 };
 
 /// Writes atomically, in the given order, data aligned to 8 bytes.

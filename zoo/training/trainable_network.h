@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "zoo/data/aligned_vector.h"
 #include "zoo/networks/architecture.h"
 #include "zoo/training/history.h"
 
@@ -16,9 +17,10 @@ namespace gapbench {
 /// dropout masks: for a second gradient at other weights (SAM), pass it again with update_statistics false.
 struct StepContext {
   std::uint64_t dropout_key = 0;
-  std::int64_t step = 1;          ///< from 1
-  bool update_statistics = true;  ///< the running statistics of batch norm move
-  bool evaluation = false;        ///< no dropout, batch norm by its running statistics, which stay
+  std::int64_t step = 1;                ///< from 1
+  bool update_statistics = true;        ///< the running statistics of batch norm move
+  bool evaluation = false;              ///< no dropout, batch norm by its running statistics, which stay
+  const std::uint32_t* rows = nullptr;  ///< sample i is row rows[i] of the images; null: row i
 };
 
 class TrainableNetwork {
@@ -44,7 +46,7 @@ class TrainableNetwork {
 
   /// Mean over the n samples of the cross-entropy -sum_k t_k ln p_k (nats), and its gradients; in training mode unless
   /// the context says evaluation.
-  /// `images` [n, ...] in the order Architecture::channels_last() names; `targets` row-major [n, classes], each
+  /// `images` [n or more, ...] in the order Architecture::channels_last() names; `targets` row-major [n, classes], each
   /// row a distribution: one-hot for a plain label, otherwise what label smoothing and mixup make of it. Where
   /// the loss is not finite the gradients are not to be used. A function of its arguments and the arrays alone.
   virtual double loss_and_gradients(const float* images, const float* targets, std::int64_t n,
@@ -63,6 +65,10 @@ class TrainableNetwork {
  private:
   const Architecture& architecture_;
 };
+
+/// The images one after the other: themselves where `rows` (see StepContext) is null, else copied into `room`.
+const float* gather(const float* images, const std::uint32_t* rows, std::int64_t n, std::int64_t size,
+                    AlignedVector<float>& room);
 
 /// All arrays row-major in Architecture::arrays() order, and the way back; the last from one concatenated buffer.
 std::vector<std::vector<float>> export_arrays(TrainableNetwork& network);

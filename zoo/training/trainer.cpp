@@ -32,18 +32,21 @@ class Batches {
         sample_(static_cast<std::size_t>(data.shape.size())),
         classes_(static_cast<std::size_t>(data.shape.classes)) {
     const auto size = static_cast<std::size_t>(std::min(hp_.batch_size, data.train.count));
-    images_.resize(size * sample_);
+    if (hp_.augmentation != "none") images_.resize(size * sample_);
     targets_.resize(size * classes_);
   }
+  // Samples are copied only where they are changed.
   void gather(std::span<const std::uint32_t> indices, std::int64_t step) {
+    rows_ = hp_.augmentation == "none" ? indices.data() : nullptr;
     const TargetValues value = target_values(hp_, static_cast<std::int64_t>(classes_));
     std::fill(targets_.begin(), targets_.end(), value.everywhere);
     for (std::size_t i = 0; i < indices.size(); ++i) {
-      std::memcpy(images_.data() + i * sample_, samples_.images.data() + indices[i] * sample_,
-                  sample_ * sizeof(float));
+      if (rows_ == nullptr)
+        std::memcpy(images_.data() + i * sample_, samples_.images.data() + indices[i] * sample_,
+                    sample_ * sizeof(float));
       targets_[i * classes_ + static_cast<std::size_t>(labels_[indices[i]])] += value.added_to_label;
     }
-    if (hp_.augmentation == "none") return;
+    if (rows_ != nullptr) return;
     RandomStream random(augmentation_key_, static_cast<std::uint64_t>(step));
     const auto n = static_cast<std::int64_t>(indices.size());
     if (hp_.augmentation != "mixup") flip_and_crop(images_.data(), n, layout_, random);
@@ -51,7 +54,8 @@ class Batches {
       mixup(images_.data(), targets_.data(), n, layout_.size(), static_cast<std::int64_t>(classes_),
             hp_.mixup_alpha, random);
   }
-  const float* images() const { return images_.data(); }
+  const float* images() const { return rows_ != nullptr ? samples_.images.data() : images_.data(); }
+  const std::uint32_t* rows() const { return rows_; }  ///< of images(), null: 0, 1, ...
   const float* targets() const { return targets_.data(); }
 
  private:
@@ -62,6 +66,7 @@ class Batches {
   ImageLayout layout_;
   std::size_t sample_, classes_;
   AlignedVector<float> images_, targets_;
+  const std::uint32_t* rows_ = nullptr;
 };
 
 bool capped(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps) {
@@ -83,6 +88,13 @@ std::optional<StopReason> stop_reason(const HyperParameters& hp, const TrainStat
   return std::nullopt;
 }
 
+std::int64_t last_step(const HyperParameters& hp, std::int64_t samples) {
+  const std::int64_t batches = (samples + hp.batch_size - 1) / hp.batch_size;
+  const std::int64_t epochs =
+      hp.max_steps > 0 ? std::min(hp.max_epochs, (hp.max_steps + batches - 1) / batches) : hp.max_epochs;
+  return epochs * batches;
+}
+
 bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum) {
   return epoch % hp.check_every == 0 || capped(hp, epoch, steps) || !std::isfinite(loss_sum);
 }
@@ -96,6 +108,23 @@ void fill_epoch_order(const std::string& model_id, std::int64_t epoch, std::span
 TargetValues target_values(const HyperParameters& hp, std::int64_t classes) {
   return {static_cast<float>(hp.label_smoothing / static_cast<double>(classes)),
           static_cast<float>(1 - hp.label_smoothing)};
+}
+
+const float* gather(const float* images, const std::uint32_t* rows, std::int64_t n, std::int64_t size,
+                    AlignedVector<float>& room) {
+  if (rows == nullptr) return images;
+  constexpr std::int64_t rows_ahead = 2;  // samples lie anywhere in a set that no cache holds
+  const auto bytes = static_cast<std::size_t>(size) * sizeof(float);
+  room.resize(std::max(room.size(), static_cast<std::size_t>(n * size)));
+  for (std::int64_t i = 0; i < n; ++i) {
+    if (i + rows_ahead < n) {
+      const auto* const ahead = reinterpret_cast<const char*>(images + rows[i + rows_ahead] * size);
+      for (std::size_t byte = 0; byte < std::min<std::size_t>(bytes, 4096); byte += 64)
+        __builtin_prefetch(ahead + byte);
+    }
+    std::memcpy(room.data() + i * size, images + rows[i] * size, bytes);
+  }
+  return room.data();
 }
 
 std::vector<std::vector<float>> export_arrays(TrainableNetwork& network) {
@@ -131,6 +160,13 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
     state.arrays = initial_values(network.architecture(), model.id, hp.init_scale);
   }
   state.executor = network.execution();
+  std::optional<IterateLog> iterates;
+  if (control.log_iterates.last > 0) {
+    iterates.emplace(control.log_iterates, model, data.train.count, network);
+    if (state.steps > 0) iterates->restore(state.iterates, state.steps);
+  } else {
+    state.iterates = {};
+  }
   import_arrays(network, state.arrays);
 
   const std::int64_t n = data.train.count;
@@ -143,6 +179,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   const auto capture = [&] {
     state.arrays = export_arrays(network);
     state.optimizer_state = updates.state();
+    if (iterates) state.iterates = iterates->iterates(state.steps);
   };
 
   while (!stop_reason(hp, state)) {
@@ -169,12 +206,15 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
           state.steps);
       const double loss =
           updates.step(state.steps, learning_rate(hp, epoch, batch, batch_count), [&](bool statistics) {
-            return network.loss_and_gradients(
-                batches.images(), batches.targets(), size,
-                {.dropout_key = dropout_key, .step = state.steps, .update_statistics = statistics});
+            return network.loss_and_gradients(batches.images(), batches.targets(), size,
+                                              {.dropout_key = dropout_key,
+                                               .step = state.steps,
+                                               .update_statistics = statistics,
+                                               .rows = batches.rows()});
           });
       loss_sum += loss * static_cast<double>(size);
       if (!std::isfinite(loss_sum)) break;  // further steps would only spread the NaN
+      if (iterates) iterates->add(state.steps);
     }
     EpochRecord record;
     record.epoch = epoch;
@@ -198,6 +238,7 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
   if (result.reason != StopReason::diverged && !last.gradient_noise)
     last.gradient_noise = gradient_noise(network, data, labels, model.dataset);
   capture();
+  if (result.reason == StopReason::diverged) state.iterates = {};
   return result;
 }
 

@@ -10,6 +10,7 @@
 
 #include "zoo/spec/zoo_spec.h"
 #include "zoo/training/history.h"
+#include "zoo/training/iterate_log.h"
 #include "zoo/training/trainable_network.h"
 #include "zoo/training/training_data.h"
 
@@ -22,6 +23,7 @@ struct TrainState {
   std::vector<std::vector<float>> optimizer_state;  ///< see Optimizer::state
   std::vector<EpochRecord> history;                 ///< one record per finished epoch
   std::int64_t steps = 0;
+  Iterates iterates;     ///< the last ones, where they are kept
   std::string executor;  ///< what made it, see TrainableNetwork::execution
 };
 
@@ -39,6 +41,7 @@ struct TrainControl {
   std::function<void(const EpochRecord&)> epoch_finished;
   std::vector<std::int64_t> keep_epochs;  ///< epochs at whose end `keep` is given the arrays, row-major
   std::function<void(std::int64_t epoch, const std::vector<std::vector<float>>& arrays)> keep;
+  LogIterates log_iterates;  ///< which go to TrainState::iterates; a diverged run has none
 };
 
 /// Trains until the cross-entropy target, a cap, or divergence (a loss that is not finite, or a training
@@ -53,6 +56,8 @@ TrainedModel train(const ModelSpec& model, TrainableNetwork& network, const Trai
 
 /// Why training ends with the epoch that `state` ends with; nothing where it goes on.
 std::optional<StopReason> stop_reason(const HyperParameters& hp, const TrainState& state);
+/// Steps of a run that ends at its caps: the epoch that reaches max_steps is finished.
+std::int64_t last_step(const HyperParameters& hp, std::int64_t samples);
 /// Whether the full sets are evaluated after this epoch; `steps` are those done, `loss_sum` the epoch's.
 bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum);
 /// The order in which an epoch (from 1) takes the order.size() samples.

@@ -146,6 +146,42 @@ std::vector<float> row_major_gradient(TrainableNetwork& network, std::size_t i) 
 
 }  // namespace
 
+TEST_CASE("samples that are found in a larger set give the bits of samples that were copied together") {
+  at::set_num_threads(1);
+  constexpr std::int64_t n = 37, all = 90;
+  for (const auto& [name, c] : cases())
+    for (const bool fast : {true, false}) {
+      CAPTURE(name, fast);
+      const auto architecture = build(c);
+      const auto network =
+          fast ? make_fast_network(*architecture, c.input) : make_general_network(*architecture, c.input);
+      const Batch set(c.input, all, false), targets(c.input, n, true, 2);
+      std::vector<std::uint32_t> rows;
+      AlignedVector<float> copied;
+      RandomStream random(5);
+      for (std::int64_t i = 0; i < n; ++i) {
+        rows.push_back(random.below(all));
+        const auto at = set.images.begin() + rows.back() * c.input.size();
+        copied.insert(copied.end(), at, at + c.input.size());
+      }
+      const auto values = random_arrays(*architecture);
+      double losses[2];
+      std::vector<std::vector<float>> gradients[2];
+      for (const bool found : {false, true}) {
+        import_arrays(*network, values);
+        losses[found] = network->loss_and_gradients(
+            found ? set.images.data() : copied.data(), targets.targets.data(), n,
+            {.dropout_key = 11, .step = 3, .rows = found ? rows.data() : nullptr});
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const auto g = network->gradient(i);
+          gradients[found].emplace_back(g.begin(), g.end());
+        }
+      }
+      CHECK(losses[0] == losses[1]);
+      CHECK(gradients[0] == gradients[1]);
+    }
+}
+
 TEST_CASE("the fast network agrees with autograd in losses, gradients and running statistics") {
   at::set_num_threads(1);
   const auto set =

@@ -73,12 +73,18 @@ class FastNetwork final : public TrainableNetwork {
     pass.update_statistics = context.update_statistics;
     pass.dropout_key = context.dropout_key;
     pass.step = static_cast<std::uint64_t>(context.step);
+    if (context.rows != nullptr &&
+        layers_.front().layer->finds_rows(*std::max_element(context.rows, context.rows + n)))
+      pass.rows = context.rows;
+    else
+      images = gather(images, context.rows, n, shape_.size(), gathered_);
     const std::int64_t chunks = whole_batch_ ? 1 : (n + chunk_ - 1) / chunk_;
     double loss = 0;
     for (std::int64_t c = 0; c < chunks; ++c) {
       pass.first = n * c / chunks;
       pass.n = n * (c + 1) / chunks - pass.first;
-      const float* logits = forward(images + pass.first * shape_.size(), pass);
+      const float* logits =
+          forward(pass.rows != nullptr ? images : images + pass.first * shape_.size(), pass);
       std::copy(logits, logits + pass.n * shape_.classes, gradient_[0].data());
       loss +=
           fast::elementwise().softmax_loss(gradient_[0].data(), targets + pass.first * shape_.classes, pass.n,
@@ -240,9 +246,11 @@ class FastNetwork final : public TrainableNetwork {
   const float* forward(const float* images, const Pass& pass) {
     if (pass.n > capacity_) reserve(std::max(pass.n, std::min(chunk_, pass.batch)));
     float* x = const_cast<float*>(images);  // keep_input protects them
+    Pass own = pass;
     for (Stage& stage : layers_) {
       stage.input = x;
-      x = stage.layer->forward(x, stage.keep_input, pass);
+      x = stage.layer->forward(x, stage.keep_input, own);
+      own.rows = nullptr;  // those of the images
     }
     return x;
   }
@@ -250,8 +258,10 @@ class FastNetwork final : public TrainableNetwork {
   // From the gradient by the logits in gradient_[0].
   void backward(const Pass& pass) {
     float *g = gradient_[0].data(), *other = gradient_[1].data();
+    Pass own = pass;
     for (std::size_t l = layers_.size(); l-- > first_with_arrays_;) {
-      float* result = layers_[l].layer->backward(layers_[l].input, g, other, l > first_with_arrays_, pass);
+      own.rows = l == 0 ? pass.rows : nullptr;
+      float* result = layers_[l].layer->backward(layers_[l].input, g, other, l > first_with_arrays_, own);
       if (result != g) std::swap(g, other);
     }
   }
@@ -280,7 +290,7 @@ class FastNetwork final : public TrainableNetwork {
   std::int64_t largest_ = 0;           // floats of a sample between two layers
   std::int64_t chunk_ = 1, capacity_ = 0;
   bool whole_batch_ = false;  // batch norm: a training pass takes all samples at once
-  Buffer gradient_[2], scratch_;
+  Buffer gradient_[2], scratch_, gathered_;
 };
 
 bool served(const Architecture& a) {

@@ -88,7 +88,16 @@ class Affine final : public Layer {
     }
   }
 
-  float* forward(float* x, bool, const Pass& pass) override { return product(x, pass, relu_); }
+  bool finds_rows(std::int64_t most) const override {
+    // products find rows by 32-bit offsets
+    return padding_ > 0 ||
+           (out_.positions() == 1 && (most + 1) * in_.size() <= std::numeric_limits<std::int32_t>::max());
+  }
+
+  float* forward(float* x, bool, const Pass& pass) override {
+    find_rows(pass);
+    return product(x, pass, relu_);
+  }
 
   float* forward_along_arrays(float* x, const Pass& pass) override {
     float* y = product(x, twice(pass), false);  // W x + b, then its derivative W x + b + W dx
@@ -108,9 +117,8 @@ class Affine final : public Layer {
       elementwise().column_sums(g, m, out_.channels, arrays_.bias_gradient, accumulate);
     const float* input = padding_ > 0 ? padded_input_.data() : x;
     for (std::int64_t k = 0; k < kernel_; ++k)
-      multiply_transposed(input + taps_[static_cast<std::size_t>(k)], input_rows_.data(), m, strip, g,
-                          out_.channels, out_.channels, arrays_.weight_gradient + k * strip * out_.channels,
-                          accumulate);
+      multiply_transposed(input + taps_[static_cast<std::size_t>(k)], from(pass), m, strip, g, out_.channels,
+                          out_.channels, arrays_.weight_gradient + k * strip * out_.channels, accumulate);
     if (!want) return other;
     const float* gradient = g;
     if (bordered()) {
@@ -191,14 +199,35 @@ class Affine final : public Layer {
   }
 
   float* product(const float* x, const Pass& pass, bool relu) {
-    multiply(padded(x, pass), input_rows_.data(), pass.n * out_.positions(), taps_.data(), kernel_,
+    multiply(padded(x, pass), from(pass), pass.n * out_.positions(), taps_.data(), kernel_,
              kernel_ * in_.channels, arrays_.weight, out_.channels, out_.channels, output_.data(),
              output_rows_.data(), {.bias = arrays_.bias, .accumulate = false, .relu = relu});
     return output_.data();
   }
 
+  // Offsets of the samples of this pass in x, where there is one row a sample and it is not copied.
+  void find_rows(const Pass& pass) {
+    if (pass.rows == nullptr || padding_ > 0) return;
+    found_rows_.resize(static_cast<std::size_t>(pass.n));
+    for (std::int64_t s = 0; s < pass.n; ++s)
+      found_rows_[static_cast<std::size_t>(s)] =
+          static_cast<std::int32_t>(static_cast<std::int64_t>(pass.rows[pass.first + s]) * in_.size());
+  }
+  const std::int32_t* from(const Pass& pass) const {
+    return pass.rows != nullptr && padding_ == 0 ? found_rows_.data() : input_rows_.data();
+  }
+
   const float* padded(const float* x, const Pass& pass) {
     if (padding_ == 0) return x;
+    if (pass.rows != nullptr) {
+      for (std::int64_t s = 0; s < pass.n; ++s)
+        copy_into_border(x + pass.rows[pass.first + s] * in_.size(), 1, in_.height, in_.width * in_.channels,
+                         padded_input_.data() +
+                             s * (in_.height + 2 * padding_) * (in_.width + 2 * padding_) * in_.channels,
+                         in_.height + 2 * padding_, (in_.width + 2 * padding_) * in_.channels, padding_,
+                         padding_ * in_.channels);
+      return padded_input_.data();
+    }
     copy_into_border(x, pass.n, in_.height, in_.width * in_.channels, padded_input_.data(),
                      in_.height + 2 * padding_, (in_.width + 2 * padding_) * in_.channels, padding_,
                      padding_ * in_.channels);
@@ -211,7 +240,7 @@ class Affine final : public Layer {
   Arrays arrays_;
   bool gaps_ = false;                                         // input positions that no output sees
   std::int64_t top_ = 0, bottom_ = 0, left_ = 0, right_ = 0;  // zeros around the output's gradient
-  Offsets taps_, input_rows_, output_rows_;
+  Offsets taps_, input_rows_, output_rows_, found_rows_;
   std::vector<Phase> phases_;
   Buffer output_, padded_input_, padded_gradient_;
 };

@@ -19,6 +19,8 @@ struct Pass {
   bool training = false;
   bool update_statistics = false;
   std::uint64_t dropout_key = 0, step = 0;
+  const std::uint32_t* rows =
+      nullptr;  ///< of the first layer's input x: sample i is row rows[i]; null: row i
 };
 
 class Layer {
@@ -26,6 +28,8 @@ class Layer {
   virtual ~Layer() = default;
   /// Makes room for passes of up to `n` samples.
   virtual void reserve(std::int64_t n) = 0;
+  /// Whether forward and backward find samples by Pass::rows, of which none is beyond `most`.
+  virtual bool finds_rows(std::int64_t) const { return false; }
   /// Called after arrays may have changed, before a pass that has a backward pass.
   virtual void arrays_changed() {}
   /// Returns the output, which may be the input changed in place where `keep_input` is false.

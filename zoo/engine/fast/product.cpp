@@ -25,16 +25,34 @@ struct TileArguments {
   std::int64_t ldc;           // transposed tiles
   const float* bias;
   int last;
+  int rows;  // narrow tiles
   bool accumulate, relu;
 };
 
 using Tile = void (*)(const TileArguments&);
 constexpr int most_rows = 16;
+constexpr int narrow_step = 4, narrow_rows = 24, narrow_transposed_step = 16, narrow_transposed_rows = 48;
 
 struct Tiles {
   int vector;
   int rows[4];  // most rows of a tile of 1, 2, 3, 4 registers a row; 0: no such tile
   Tile plain[4][most_rows], transposed[4][most_rows];
+  int narrow_columns;                      // most columns of a narrow strip; 0: there are none
+  Tile narrow[narrow_rows / narrow_step];  // of 4, 8, ... rows
+  Tile narrow_transposed[narrow_transposed_rows / narrow_transposed_step];  // of 16, 32, ... rows
+
+  // The tile for a strip of this many registers (0: narrow) and rows; most rows of one.
+  Tile plain_tile(int registers, int count) const {
+    return registers > 0 ? plain[registers - 1][count - 1] : narrow[(count - 1) / narrow_step];
+  }
+  Tile transposed_tile(int registers, int count) const {
+    return registers > 0 ? transposed[registers - 1][count - 1]
+                         : narrow_transposed[(count - 1) / narrow_transposed_step];
+  }
+  int most(int registers) const { return registers > 0 ? rows[registers - 1] : narrow_rows; }
+  int most_transposed(int registers) const {
+    return registers > 0 ? rows[registers - 1] : narrow_transposed_rows;
+  }
 };
 
 #if defined(__x86_64__)
@@ -86,13 +104,17 @@ const Tiles& tiles_for_this_machine() {
 }
 
 // Floats of B that a block of the sum may take: a part of a level-2 cache.
-constexpr std::int64_t block_floats = 32768;
+constexpr std::int64_t block_floats = 65536;
 
-// Calls strip(first column, registers a row, floats in the last register) over n columns.
+// Calls strip(first column, registers a row, floats in the last register) over n columns; 0 registers are a narrow strip.
 template <class Strip>
 void for_each_strip(const Tiles& t, std::int64_t n, const Strip& strip) {
   int widest = 4;
   while (t.rows[widest - 1] == 0) --widest;
+  if (const auto rest = static_cast<int>(n % t.vector); rest > 0 && rest <= t.narrow_columns) {
+    n -= rest;
+    strip(n, 0, rest);
+  }
   const std::int64_t registers = (n + t.vector - 1) / t.vector;
   const std::int64_t strips = (registers + widest - 1) / widest;
   std::int64_t first = 0;
@@ -123,7 +145,7 @@ void multiply(const float* a, const std::int32_t* row, std::int64_t m, const std
               float* c, const std::int32_t* c_row, const Finish& finish) {
   const Tiles& t = tiles_for_this_machine();
   for_each_strip(t, n, [&](std::int64_t j, int registers, int last) {
-    const std::int64_t block = std::max<std::int64_t>(16, block_floats / (registers * t.vector));
+    const std::int64_t block = std::max<std::int64_t>(16, block_floats / (std::max(1, registers) * t.vector));
     const std::int64_t blocks = (depth + block - 1) / block;
     for (std::int64_t at = 0; at < taps * blocks; ++at) {
       const std::int64_t i = at / blocks, k = depth * (at % blocks) / blocks,
@@ -138,10 +160,11 @@ void multiply(const float* a, const std::int32_t* row, std::int64_t m, const std
       args.last = last;
       args.accumulate = at > 0 || finish.accumulate;
       args.relu = finish.relu && at + 1 == taps * blocks;
-      for_each_tile(m, t.rows[registers - 1], [&](std::int64_t first, int rows) {
+      for_each_tile(m, t.most(registers), [&](std::int64_t first, int rows) {
         args.row = row + first;
         args.c_row = c_row + first;
-        t.plain[registers - 1][rows - 1](args);
+        args.rows = rows;
+        t.plain_tile(registers, rows)(args);
       });
     }
   });
@@ -151,7 +174,7 @@ void multiply_transposed(const float* a, const std::int32_t* row, std::int64_t m
                          const float* b, std::int64_t ldb, std::int64_t n, float* c, bool accumulate) {
   const Tiles& t = tiles_for_this_machine();
   for_each_strip(t, n, [&](std::int64_t j, int registers, int last) {
-    const std::int64_t block = std::max<std::int64_t>(16, block_floats / (registers * t.vector));
+    const std::int64_t block = std::max<std::int64_t>(16, block_floats / (std::max(1, registers) * t.vector));
     const std::int64_t blocks = (m + block - 1) / block;
     for (std::int64_t at = 0; at < blocks; ++at) {
       const std::int64_t i = m * at / blocks, end = m * (at + 1) / blocks;
@@ -163,10 +186,11 @@ void multiply_transposed(const float* a, const std::int32_t* row, std::int64_t m
       args.ldc = n;
       args.last = last;
       args.accumulate = at > 0 || accumulate;
-      for_each_tile(depth, t.rows[registers - 1], [&](std::int64_t first, int rows) {
+      for_each_tile(depth, t.most_transposed(registers), [&](std::int64_t first, int rows) {
         args.a = a + first;
         args.c = c + first * n + j;
-        t.transposed[registers - 1][rows - 1](args);
+        args.rows = rows;
+        t.transposed_tile(registers, rows)(args);
       });
     }
   });

@@ -93,6 +93,19 @@ std::vector<std::vector<float>> Layout::unpack(const float* trained, const float
   return arrays;
 }
 
+std::vector<std::int64_t> Layout::trained_places() const {
+  std::vector<std::int64_t> places(static_cast<std::size_t>(parameters_));
+  std::int64_t before = 0;
+  for (const Place& place : places_) {
+    if (!place.trained) continue;
+    for_each_element(place, [&](std::int64_t row_major, std::int64_t own) {
+      places[static_cast<std::size_t>(before + row_major)] = place.offset + own;
+    });
+    before += place.size();
+  }
+  return places;
+}
+
 void Layout::pack_state(const std::vector<std::vector<float>>& state, int sets, float* rows) const {
   std::size_t next = 0;
   for (int s = 0; s < sets; ++s)

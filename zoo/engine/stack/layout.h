@@ -28,6 +28,8 @@ class Layout {
   std::int64_t trained_size() const { return trained_size_; }  ///< of a row, at least 32
   std::int64_t buffer_size() const { return buffer_size_; }    ///< of a row, at least 32
   std::int64_t parameters() const { return parameters_; }      ///< trained values without the padding
+  /// For each trained value, arrays one after the other and row-major, where it lies in a row.
+  std::vector<std::int64_t> trained_places() const;
 
   /// Row-major arrays in Architecture::arrays() order to a row of trained values and one of statistics.
   void pack(const std::vector<std::vector<float>>& arrays, float* trained, float* buffers) const;

@@ -34,12 +34,6 @@ void guard(F&& call) {
   }
 }
 
-// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
-std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
-  const std::int64_t waves = (models + most - 1) / most;
-  return (models + waves - 1) / waves;
-}
-
 // A model on its way through a stack.
 struct Running {
   ModelSpec model;
@@ -95,8 +89,9 @@ class GroupRun {
   std::int64_t chosen_size() const {
     const std::int64_t k = options_.members > 0
                                ? options_.members
-                               : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_);
-    return members_in_waves(k, static_cast<std::int64_t>(queue_.size()));
+                               : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_,
+                                                           events_.log_iterates);
+    return stack::members_in_waves(k, static_cast<std::int64_t>(queue_.size()));
   }
 
   void make_stack(std::int64_t size) {
@@ -110,7 +105,8 @@ class GroupRun {
       if (r) any = &r->model;
     size_ = size;
     if (options_.before_stack) options_.before_stack(size);
-    stack_ = std::make_unique<TrainingStack>(*architecture_, data_, *any, size, device_, options_.threads);
+    stack_ = std::make_unique<TrainingStack>(*architecture_, data_, *any, size, device_, options_.threads,
+                                             events_.log_iterates);
     // the slots in use first, in their order
     std::stable_partition(slots_.begin(), slots_.end(), [](const auto& r) { return r.has_value(); });
     slots_.resize(static_cast<std::size_t>(size));
@@ -234,6 +230,7 @@ class GroupRun {
       Running r = std::move(*slot);
       slot.reset();
       const StopReason reason = *stop_reason(r.model.hp, r.state);
+      if (reason == StopReason::diverged) r.state.iterates = {};
       if (events_.finished)
         guard([&] { events_.finished(r.model, *r.architecture, {reason, std::move(r.state)}, r.seconds); });
     }

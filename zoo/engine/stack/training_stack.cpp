@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <thread>
 
@@ -31,9 +32,11 @@ constexpr double work_of_a_step_cuda = 4e10, work_of_a_step_cpu = 2e8;
 constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
 
 // Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
-// graphs, each with memory of its own.
-double member_bytes(const Network& network, std::int64_t batch, const TrainingData& data) {
-  return 4 * (14 * static_cast<double>(network.layout().trained_size()) +
+// graphs, each with memory of its own; the iterates that are kept, and what a projection makes of the weights.
+double member_bytes(const Network& network, std::int64_t batch, const TrainingData& data,
+                    const LogIterates& log) {
+  const double projected = log.last > 0 ? static_cast<double>((log.last + 8) * log.dimension) : 0;
+  return 4 * ((log.last > 0 ? 20 : 14) * static_cast<double>(network.layout().trained_size()) + projected +
               2 * static_cast<double>(batch * (network.traced() + data.shape.size()))) +
          8 * 3 * static_cast<double>(data.train.count);
 }
@@ -57,7 +60,8 @@ std::string group_key(const HyperParameters& hp, const Architecture& architectur
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
-                                const TrainingData& data, const at::Device& device) {
+                                const TrainingData& data, const at::Device& device,
+                                const LogIterates& log_iterates) {
   const bool cuda = device.is_cuda();
   const std::int64_t batch = std::min(model.hp.batch_size, data.train.count);
   const double step = 3 * architecture.flops() * static_cast<double>(batch);
@@ -66,8 +70,34 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
                  std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
   // what evaluation takes is bounded apart from the members; it counts as 4 GB
   const double room = 0.75 * static_cast<double>(free_memory(device)) - (cuda ? 4e9 : 0);
-  const auto fit = static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data));
+  const auto fit =
+      static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data, log_iterates));
   return std::min(wanted, std::max(std::int64_t{1}, fit));
+}
+
+std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
+  const std::int64_t waves = (models + most - 1) / most;
+  return (models + waves - 1) / waves;
+}
+
+StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
+                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members) {
+  const Network network(architecture);
+  const auto k = static_cast<double>(members), n = static_cast<double>(data.train.count),
+             all = n + static_cast<double>(data.test.count),
+             evaluated = std::min(
+                 static_cast<double>(device.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu),
+                 all * static_cast<double>(network.widest()) * (device.is_cuda() ? k : 1));
+  StackBytes bytes;
+  // a forward pass holds the input and the output of an operation, and what lies between them
+  bytes.device = k * member_bytes(network, batch, data, log_iterates) +
+                 4 * all * static_cast<double>(data.shape.size()) + 4 * 4 * evaluated;
+  // per member its arrays and moving averages, packed and not, and the file that is written; labels, order, coefficients
+  bytes.host =
+      k * (4 * 20 * static_cast<double>(network.layout().trained_size()) + 8 * 4 * n) +
+      (log_iterates.last > 0 ? 3.0 * 4 * static_cast<double>(log_iterates.last * log_iterates.dimension) : 0);
+  if (!device.is_cuda()) bytes.host += bytes.device;
+  return bytes;
 }
 
 DeviceData::DeviceData(std::shared_ptr<const TrainingData> data, const at::Device& device)
@@ -91,11 +121,13 @@ void TrainingStack::for_each_slot(F f) const {
 }
 
 TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<const DeviceData> data,
-                             const ModelSpec& first, std::int64_t size, const at::Device& device, int threads)
+                             const ModelSpec& first, std::int64_t size, const at::Device& device, int threads,
+                             const LogIterates& log_iterates)
     : network_(architecture),
       data_(std::move(data)),
       device_(device),
       rule_(rule_of(first.hp)),
+      log_iterates_(log_iterates),
       size_(size),
       batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
       threads_(threads),
@@ -108,6 +140,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
              at::zeros({size, layout.buffer_size()}, floats)};
   gradients_ = at::zeros_like(arrays_.trained);
   state_ = at::zeros({state_sets(rule_), size, layout.trained_size()}, floats);
+  if (log_iterates.last > 0) iterates_.emplace(log_iterates, layout, size, device);
   const std::int64_t n = data_->host->train.count, batches = n / batch_size_, tail = n % batch_size_;
   labels_ = at::zeros({size, n}, integers);
   everywhere_ = at::zeros({size}, floats);
@@ -138,9 +171,16 @@ void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Archit
   std::vector<float> trained(static_cast<std::size_t>(layout.trained_size())),
       buffers(static_cast<std::size_t>(layout.buffer_size())),
       averages(trained.size() * static_cast<std::size_t>(sets));
-  layout.pack(
-      state.arrays.empty() ? initial_values(architecture, model.id, model.hp.init_scale) : state.arrays,
-      trained.data(), buffers.data());
+  const auto initial = [&] { return initial_values(architecture, model.id, model.hp.init_scale); };
+  if (iterates_) {
+    if (state.steps > 0 &&
+        !complete(state.iterates, log_iterates_, model.hp, data_->host->train.count, state.steps))
+      throw InternalError("checkpoint without the iterates that are to be kept");
+    layout.pack(initial(), trained.data(), buffers.data());
+    iterates_->load(slot, at::from_blob(trained.data(), {1, layout.trained_size()}, at::kFloat),
+                    state.iterates, state.steps);
+  }
+  layout.pack(state.arrays.empty() ? initial() : state.arrays, trained.data(), buffers.data());
   if (!state.optimizer_state.empty()) layout.pack_state(state.optimizer_state, sets, averages.data());
   const auto set = [&](const at::Tensor& to, const void* values) {
     to.copy_(
@@ -189,6 +229,7 @@ void TrainingStack::step(std::int64_t n, const at::Tensor& order, const at::Tens
   alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
   network_.backward(arrays_, loss.gradient, trace, gradients_);
   update(rule_, arrays_.trained, gradients_, state_, coefficients.index_select(0, batch).squeeze(0), alive_);
+  if (iterates_) iterates_->add(arrays_.trained, randomness_.step);
   batch.add_(1);
 }
 
@@ -246,6 +287,26 @@ std::vector<EpochResult> TrainingStack::train_epoch() {
     m.steps = results.back().steps;
   }
   return results;
+}
+
+double TrainingStack::time_step() {
+  using Clock = std::chrono::steady_clock;
+  const at::NoGradGuard no_grad;
+  constexpr double enough = 0.06;
+  const auto run = [&](int steps) {
+    synchronise(device_);
+    const Clock::time_point start = Clock::now();
+    for (int i = 0; i < steps; ++i) {
+      batch_.zero_();
+      full_step_->run();
+    }
+    synchronise(device_);
+    return std::chrono::duration<double>(Clock::now() - start).count() / steps;
+  };
+  run(1);  // fills caches; the second may be recorded
+  double seconds = run(1);
+  if (const auto more = static_cast<int>(enough / seconds); more > 0) seconds = run(more);
+  return seconds;
 }
 
 std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::Tensor& labels) {
@@ -322,6 +383,12 @@ void TrainingStack::download(std::int64_t slot, TrainState& state) const {
                    averages = state_.select(1, slot).contiguous().cpu();
   state.arrays = network_.layout().unpack(trained.const_data_ptr<float>(), buffers.const_data_ptr<float>());
   state.optimizer_state = network_.layout().unpack_state(averages.const_data_ptr<float>(), state_sets(rule_));
+  state.iterates = {};
+  if (iterates_) {
+    const Member& m = *members_[static_cast<std::size_t>(slot)];
+    state.iterates = iterates_->download(
+        slot, first_kept_iterate(log_iterates_, m.model.hp, data_->host->train.count, m.steps), m.steps);
+  }
 }
 
 }  // namespace gapbench::stack

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "zoo/engine/stack/device.h"
+#include "zoo/engine/stack/iterate_ring.h"
 #include "zoo/engine/stack/network.h"
 #include "zoo/engine/stack/optimizer.h"
 #include "zoo/training/trainer.h"
@@ -24,7 +25,18 @@ std::string group_key(const HyperParameters& hp, const Architecture& architectur
 /// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
 /// arithmetic, from 4 to `most_members`, and no more than three quarters of its free memory hold.
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
-                                const TrainingData& data, const at::Device& device);
+                                const TrainingData& data, const at::Device& device,
+                                const LogIterates& log_iterates = {});
+
+/// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
+std::int64_t members_in_waves(std::int64_t most, std::int64_t models);
+
+/// Bytes that a stack takes at most, with the data of its group; on the CPU `host` includes `device`.
+struct StackBytes {
+  double device = 0, host = 0;
+};
+StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
+                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members);
 
 /// The samples of one group on the device.
 struct DeviceData {
@@ -45,7 +57,8 @@ class TrainingStack {
  public:
   /// `size` members of the group of `first`; `threads` is for work on the host.
   TrainingStack(const Architecture& architecture, std::shared_ptr<const DeviceData> data,
-                const ModelSpec& first, std::int64_t size, const at::Device& device, int threads);
+                const ModelSpec& first, std::int64_t size, const at::Device& device, int threads,
+                const LogIterates& log_iterates = {});
   std::int64_t size() const { return size_; }
 
   /// Puts a model into a slot: from its state's arrays, or from its initial values where `state` has none (it then gets
@@ -62,9 +75,11 @@ class TrainingStack {
     std::vector<Metrics> train, test;  ///< by slot
   };
   Evaluation evaluate();
+  /// Seconds of a step of a full batch of all slots, occupied or not. No slot's results are to be used afterwards.
+  double time_step();
   /// As gradient_noise.h, of these slots, in their order.
   std::vector<std::optional<double>> gradient_noise(const std::vector<std::int64_t>& slots);
-  /// Arrays and optimizer_state of the slot's state.
+  /// Arrays, optimizer_state and iterates of the slot's state.
   void download(std::int64_t slot, TrainState& state) const;
 
  private:
@@ -84,11 +99,13 @@ class TrainingStack {
   std::shared_ptr<const DeviceData> data_;
   at::Device device_;
   Rule rule_;
+  LogIterates log_iterates_;
   std::int64_t size_, batch_size_;
   int threads_;
   std::vector<std::optional<Member>> members_;
   Arrays arrays_;
-  at::Tensor gradients_, state_;   // [K, P], [sets, K, P]
+  at::Tensor gradients_, state_;  // [K, P], [sets, K, P]
+  std::optional<IterateRing> iterates_;
   at::Tensor labels_;              // int64 [K, n]
   at::Tensor everywhere_, added_;  // of the targets, float [K]
   Randomness randomness_;
