@@ -29,6 +29,7 @@ std::string render(const ordered_json& ranking, const std::string& format) {
 }
 
 struct RankArguments {
+  std::string data_dir;
   std::vector<fs::path> inputs;
   fs::path out;
   std::string format = "table", constant = "zero", seeds_as = "averaged";
@@ -53,8 +54,9 @@ ordered_json rank_table(Context& context, const Table& table, RankOptions option
 }
 
 ordered_json rank_zoo_folder(Context& context, const CLI::App& verb, const fs::path& folder,
-                             RankOptions options) {
+                             const fs::path& data_dir, RankOptions options) {
   ZooOptions zoo_options;
+  zoo_options.data_dir = data_dir;
   zoo_options.command = context.command;
   zoo_options.progress = context.progress();
   Zoo zoo = Zoo::open(folder, zoo_options);
@@ -99,7 +101,7 @@ void rank_inputs(Context& context, const CLI::App& verb, RankArguments& a) {
   } else {
     for (const fs::path& input : a.inputs) {
       const bool zoo = fs::is_directory(input);
-      documents.push_back(zoo ? rank_zoo_folder(context, verb, input, a.options)
+      documents.push_back(zoo ? rank_zoo_folder(context, verb, input, a.data_dir, a.options)
                               : rank_table(context, Table::read_csv(input), a.options, named_axes,
                                            input.stem().string(), {input.filename().string()}));
       fs::path folder = a.out;
@@ -178,6 +180,8 @@ void add_rank(CLI::App& app, Context& context) {
           "INPUT", a->inputs,
           "folders of zoos or CSV files; or model_configs.json of the PGDL competition and .predict files")
       ->required();
+  verb->add_option("--data-dir", a->data_dir,
+                   "of a zoo: folder with the data files (default: the spec's, $GAPBENCH_DATA_DIR, ./data)");
   verb->add_option("--gap", a->options.gaps,
                    "column of the gap, may be given more than once (default: gen.gap, gen.gap_loss)");
   verb->add_option("--axes", a->options.axes,
