@@ -24,46 +24,36 @@ void report(benchmark::State& state, std::int64_t items, std::int64_t bytes) {
   state.SetBytesProcessed(state.iterations() * bytes);
 }
 
-// Sum of squares of the differences of sixteen layers from their initial values.
-template <class Kernel>
-void distance(benchmark::State& state, const Kernel& kernel) {
+// A kernel over the differences of sixteen layers from their initial values; `value` of what it returns is added up.
+template <class Sums, class Kernel>
+void of_layers(benchmark::State& state, const Kernel& kernel, double Sums::* value) {
   const std::int64_t layers = 16, size = state.range(0) / layers;
   const std::vector<float> a = bench::hashed_values(layers * size),
                            b = bench::hashed_values(layers * size, 2246822507u);
   std::vector<kernels::Segment> segments;
   for (std::int64_t l = 0; l < layers; ++l)
     segments.push_back({a.data() + l * size, b.data() + l * size, 1, size});
-  std::vector<kernels::SegmentNorms> out(segments.size());
+  std::vector<Sums> out(segments.size());
   for (auto _ : state) {
     kernel(segments.data(), layers, out.data());
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
-  double value = 0;
-  for (const kernels::SegmentNorms& n : out) value += n.squares;
-  state.counters["value"] = value;
+  double sum = 0;
+  for (const Sums& n : out) sum += n.*value;
+  state.counters["value"] = sum;
   report(state, layers * size, 8 * layers * size);
 }
 
-// The sum of ln(1e-6 + 0.09 d^2) over the same layers, as in a magnitude-aware bound.
+template <class Kernel>
+void distance(benchmark::State& state, const Kernel& kernel) {
+  of_layers(state, kernel, &kernels::SegmentNorms::squares);
+}
+
+// The sum of ln(1e-6 + 0.09 d^2), as in a magnitude-aware bound.
 template <class Kernel>
 void log_sums(benchmark::State& state, const Kernel& kernel) {
-  const std::int64_t layers = 16, size = state.range(0) / layers;
-  const std::vector<float> a = bench::hashed_values(layers * size),
-                           b = bench::hashed_values(layers * size, 2246822507u);
-  std::vector<kernels::Segment> segments;
-  for (std::int64_t l = 0; l < layers; ++l)
-    segments.push_back({a.data() + l * size, b.data() + l * size, 1, size});
-  std::vector<kernels::LogSums> out(segments.size());
-  for (auto _ : state) {
-    kernel(segments.data(), layers, out.data());
-    benchmark::DoNotOptimize(out.data());
-    benchmark::ClobberMemory();
-  }
-  double value = 0;
-  for (const kernels::LogSums& n : out) value += n.logarithms;
-  state.counters["value"] = value;
-  report(state, layers * size, 8 * layers * size);
+  of_layers(state, kernel, &kernels::LogSums::logarithms);
 }
 
 template <class Kernel>

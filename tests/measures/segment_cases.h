@@ -43,6 +43,22 @@ inline std::vector<float> segment_values(const SegmentCase& c, std::uint64_t str
   return values;
 }
 
+// The segments of all cases, and what they point to.
+struct HostSegments {
+  std::vector<std::vector<float>> a, b;
+  std::vector<gapbench::kernels::Segment> segments;
+  HostSegments() {
+    const auto& cases = segment_cases();
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      a.push_back(segment_values(cases[i], 2 * i));
+      b.push_back(segment_values({cases[i].rows, cases[i].length, true, cases[i].scale}, 2 * i + 1));
+      segments.push_back(
+          {a[i].data(), cases[i].with_b ? b[i].data() : nullptr, cases[i].rows, cases[i].length});
+    }
+  }
+  std::int64_t count() const { return static_cast<std::int64_t>(segments.size()); }
+};
+
 inline void check_close(double found, double expected, double relative) {
   if (std::isnan(expected))
     CHECK(std::isnan(found));

@@ -7,16 +7,9 @@ using namespace gapbench;
 using namespace gapbench::kernels;
 
 TEST_CASE("log sums agree with the reference") {
-  const auto& cases = segment_cases();
-  std::vector<std::vector<float>> a, b;
-  std::vector<Segment> segments;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    a.push_back(segment_values(cases[i], 2 * i));
-    b.push_back(segment_values({cases[i].rows, cases[i].length, true, cases[i].scale}, 2 * i + 1));
-    segments.push_back(
-        {a[i].data(), cases[i].with_b ? b[i].data() : nullptr, cases[i].rows, cases[i].length});
-  }
-  const auto count = static_cast<std::int64_t>(segments.size());
+  const HostSegments host;
+  const std::vector<Segment>& segments = host.segments;
+  const std::int64_t count = host.count();
   std::vector<LogSums> expected(segments.size()), one(segments.size()), three(segments.size());
   for (const auto& [floor, scale] : floors_and_scales) {
     log_sums_ref(segments.data(), count, floor, scale, expected.data());

@@ -7,16 +7,9 @@ using namespace gapbench;
 using namespace gapbench::kernels;
 
 TEST_CASE("segment norms agree with the reference") {
-  const auto& cases = segment_cases();
-  std::vector<std::vector<float>> a, b;
-  std::vector<Segment> segments;
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    a.push_back(segment_values(cases[i], 2 * i));
-    b.push_back(segment_values({cases[i].rows, cases[i].length, true, cases[i].scale}, 2 * i + 1));
-    segments.push_back(
-        {a[i].data(), cases[i].with_b ? b[i].data() : nullptr, cases[i].rows, cases[i].length});
-  }
-  const auto count = static_cast<std::int64_t>(segments.size());
+  const HostSegments host;
+  const std::vector<Segment>& segments = host.segments;
+  const std::int64_t count = host.count();
   std::vector<SegmentNorms> expected(segments.size()), one(segments.size()), three(segments.size());
   for (const auto& [p, q] : {std::pair{2.0, 2.0}, std::pair{2.0, 1.0}, std::pair{1.0, 2.0},
                              std::pair{1.0, 1.0}, std::pair{3.0, 1.5}}) {
