@@ -46,10 +46,8 @@ struct Subject {
 
   Subject(Zoo& zoo, const ModelSpec& model)
       : architecture(make_architecture(model.hp, zoo.data().shape())),
-        snapshot(
-            load_snapshot(zoo.store(), model, *architecture,
-                          model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count,
-                          zoo.data().shape().classes)) {
+        snapshot(load_snapshot(zoo.store(), model, *architecture, zoo.data().samples(model.hp),
+                               zoo.data().shape().classes)) {
     snapshot.searches() = read_searches(zoo.store(), model.id);
   }
   std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads,
@@ -140,7 +138,7 @@ double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
       if (search.revision == measures::search_revision(name)) searches.erase(name);
     if (!needs) continue;
     const auto architecture = make_architecture(model.hp, zoo.data().shape());
-    const std::int64_t n = model.hp.train_size > 0 ? model.hp.train_size : zoo.data().dataset().train.count;
+    const std::int64_t n = zoo.data().samples(model.hp);
     double passes = static_cast<double>(derivatives ? 2 * n : n);
     for (const std::string& name : searches) passes += measures::typical_passes(name);
     if (rate == 0) {

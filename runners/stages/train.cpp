@@ -40,8 +40,7 @@ StageSummary train_zoo(Zoo& zoo) {
     }
     if (const LogIterates& log = zoo.spec().log_iterates;
         state && log.last > 0 &&
-        !complete(state->iterates, log, m.hp,
-                  m.hp.train_size > 0 ? m.hp.train_size : zoo.data().dataset().train.count, state->steps)) {
+        !complete(state->iterates, log, m.hp, zoo.data().samples(m.hp), state->steps)) {
       if (progress != nullptr)
         progress->note("model " + m.id +
                        " starts anew: its checkpoint lacks the iterates that the spec asks for");

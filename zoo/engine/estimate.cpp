@@ -27,10 +27,6 @@ struct Group {
   double steps = 0;       // of all members together
 };
 
-std::int64_t samples_of(const ModelSpec& m, const TrainingDataCache& data) {
-  return m.hp.train_size > 0 ? m.hp.train_size : data.dataset().train.count;
-}
-
 // Of one worker, in bytes.
 double memory(const Architecture& a, std::int64_t batch, const LogIterates& log) {
   constexpr double evaluated = 1000,
@@ -92,7 +88,7 @@ TrainingEstimate estimate_training(std::vector<ModelSpec> models, TrainingDataCa
     std::string key = std::to_string(m.hp.batch_size) + a->network();
     for (const ArraySpec& array : a->arrays())
       for (const std::int64_t extent : array.shape) key += " " + std::to_string(extent);
-    const std::int64_t n = samples_of(m, data);
+    const std::int64_t n = data.samples(m.hp);
     const auto steps = static_cast<double>(last_step(m.hp, n));
     shapes.insert(key);
     variants[{m.hp.train_size, m.hp.standardise, a->channels_last()}] =

@@ -100,8 +100,8 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
   store.remove(model.id, "failure.json");
   store.remove_leftovers(model.id);
   store.write_json(model.id, "result.json", result);
-  store.remove(model.id,
-               "checkpoint.safetensors");  // after the result: until then it is what a re-run goes on from
+  // after the result: until then it is what a re-run goes on from
+  store.remove(model.id, "checkpoint.safetensors");
 }
 
 void save_epoch(const ModelStore& store, const ModelSpec& model, const Architecture& architecture,

@@ -33,6 +33,10 @@ class TrainingDataCache {
  public:
   explicit TrainingDataCache(Dataset dataset) : dataset_(std::move(dataset)) {}
   const Dataset& dataset() const { return dataset_; }
+  /// Training samples of a model: hp.train_size, or all there are.
+  std::int64_t samples(const HyperParameters& hp) const {
+    return hp.train_size > 0 ? hp.train_size : dataset_.train.count;
+  }
   InputShape shape() const { return {dataset_.channels, dataset_.height, dataset_.width, dataset_.classes}; }
   /// Images in channels-last memory order where asked (same values). Throws InputError when the data set has
   /// fewer than hp.train_size training samples.
