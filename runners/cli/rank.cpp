@@ -217,7 +217,9 @@ void add_rank(CLI::App& app, Context& context) {
           "test points behind each gap, for the weights of the sign error (default 10000; a zoo's own)")
       ->check(CLI::PositiveNumber);
   verb->add_option("--halves", a->options.halves,
-                   "two columns, the gap on either half of the test set: gives the noise ceiling")
+                   "two columns, the gap on either half of the test set: gives the noise ceiling (default "
+                   "gen.gap_even gen.gap_odd, "
+                   "where they are there)")
       ->expected(2);
   verb->add_flag("--complete-cases", a->options.complete_cases,
                  "leave out rows that lack a finite value of any measure");

@@ -513,18 +513,21 @@ ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const P
 }
 
 // The best any measure can reach: how well the gap on one half of the test set orders that on the other.
-ordered_json noise_ceiling(const Table& table, const RankOptions& options, const Population& p) {
+ordered_json noise_ceiling(const Table& table, const RankOptions& options, const Gap& gap,
+                           const Population& p) {
   ordered_json ceiling = {{"tau_b", nullptr}, {"spearman", nullptr}, {"n", 0}, {"reason", nullptr}};
-  if (options.halves.empty()) {
+  std::vector<std::string> halves = options.halves;
+  if (halves.empty() && gap.column == "gen.gap" && table.has("gen.gap_even") && table.has("gen.gap_odd"))
+    halves = {"gen.gap_even", "gen.gap_odd"};
+  if (halves.empty()) {
     ceiling["reason"] = "needs the gap on two halves of the test set: name their columns with --halves";
     return ceiling;
   }
-  if (options.halves.size() != 2)
+  if (halves.size() != 2)
     throw InputError("--halves takes two columns, the gap on either half of the test set");
   std::vector<double> a, b;
   for (const std::size_t r : p.rows) {
-    const auto x = table.number(r, table.at(options.halves[0])),
-               y = table.number(r, table.at(options.halves[1]));
+    const auto x = table.number(r, table.at(halves[0])), y = table.number(r, table.at(halves[1]));
     if (!x || !y || !std::isfinite(*x) || !std::isfinite(*y)) continue;
     a.push_back(*x);
     b.push_back(*y);
@@ -594,7 +597,7 @@ ordered_json rank(const Table& table, const RankOptions& options) {
     const ProtocolResult result = evaluate_protocols(input, o);
     names.gap = gaps[g].id;
     protocols.push_back(protocol_json(result, o, names));
-    protocols.back()["noise_ceiling"] = noise_ceiling(table, options, p);
+    protocols.back()["noise_ceiling"] = noise_ceiling(table, options, gaps[g], p);
     protocols.back()["noise_ceiling"]["text"] = noise_ceiling_text(protocols.back()["noise_ceiling"]);
     parallel_for(candidates.size(), options.threads, [&](std::size_t c) {
       results[c * gaps.size() + g] = rank_one(candidates[c], g, gaps[g], p, axes, result.measures[c], names,

@@ -29,7 +29,8 @@ struct RankOptions {
   bool keep_all = false;             ///< also rows with is.converged or is.high_train_accuracy false
   bool infinite_is_extreme = false;  ///< rank +-inf as the largest or smallest value; else it is missing
   bool complete_cases = false;       ///< leave out rows that lack a finite value of any measure
-  std::vector<std::string> halves;   ///< two columns: the gap measured on either half of the test set
+  /// two columns: the gap measured on either half of the test set; empty: of gen.gap, gen.gap_even and gen.gap_odd if there
+  std::vector<std::string> halves;
   ConstantCell constant = ConstantCell::zero;
   SeedsAs seeds_as = SeedsAs::averaged;
   std::optional<double> min_ess;  ///< of environments; empty: 12 % of the most run pairs

@@ -86,9 +86,9 @@ void collect_zoo(Zoo& zoo) {
       "experiment_id",         "repeat_id", "model_id", "status", "stop_reason", "is.converged",
       "is.high_train_accuracy"};
   for (const HyperParameter& h : hyperparameters()) columns.push_back("hp." + std::string(h.name));
-  for (const char* c :
-       {"train_dataset_size", "epochs", "steps", "gen.train_acc", "gen.test_acc", "gen.gap", "gen.train_loss",
-        "gen.test_loss", "gen.gap_loss", "train.gradient_noise_epoch1", "train.gradient_noise_final"})
+  for (const char* c : {"train_dataset_size", "epochs", "steps", "gen.train_acc", "gen.test_acc", "gen.gap",
+                        "gen.train_loss", "gen.test_loss", "gen.gap_loss", "gen.gap_even", "gen.gap_odd",
+                        "train.gradient_noise_epoch1", "train.gradient_noise_final"})
     columns.emplace_back(c);
   for (const std::string& m : measures) {
     columns.push_back("complexity." + m);
@@ -108,6 +108,10 @@ void collect_zoo(Zoo& zoo) {
       const bool there = has_metrics && run.result.contains(name) && !run.result[name].is_null();
       return there ? number_text(run.result[name]) : std::string();
     };
+    const auto half = [&](std::size_t i) {
+      const json halves = has_metrics ? run.result.value("gap_error_halves", json(nullptr)) : json(nullptr);
+      return halves.is_array() && halves[i].is_number() ? number_text(halves[i]) : std::string();
+    };
     const bool trained = !run.result.is_null();
     const std::string reason = trained ? run.result["stop_reason"].get<std::string>() : "";
     std::vector<std::string> row = {
@@ -124,8 +128,8 @@ void collect_zoo(Zoo& zoo) {
     row.push_back(trained ? run.result["steps"].dump() : "");
     for (const std::string& cell :
          {metric("train", "accuracy"), metric("test", "accuracy"), number("gap_error"),
-          metric("train", "cross_entropy"), metric("test", "cross_entropy"), number("gap_loss"),
-          number("gradient_noise_epoch1"), number("gradient_noise_final")})
+          metric("train", "cross_entropy"), metric("test", "cross_entropy"), number("gap_loss"), half(0),
+          half(1), number("gradient_noise_epoch1"), number("gradient_noise_final")})
       row.push_back(cell);
     json record = {{"experiment_id", run.model.configuration},
                    {"repeat_id", run.model.seed},

@@ -20,9 +20,13 @@ def check_metrics(folder, model, images, labels, which):
     with torch.no_grad():
         logits = model(torch.from_numpy(images)).double()
     loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).item()
-    error = (logits.argmax(1).numpy() != labels).mean()
+    wrong = logits.argmax(1).numpy() != labels
+    error = wrong.mean()
     assert abs(result[which]["cross_entropy"] - loss) < 1e-5 * max(1, loss), (which, result[which], loss)
     assert abs(result[which]["error"] - error) < 1e-9
+    if which == "test":
+        for half, found in zip((wrong[::2], wrong[1::2]), result["gap_error_halves"], strict=True):
+            assert abs(found - (half.mean() - result["train"]["error"])) < 1e-12
 
 
 def test_weights_load_and_the_recorded_metrics_are_theirs(folder):

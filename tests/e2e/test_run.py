@@ -13,7 +13,8 @@ import time
 
 from common import ROOT, digest_of_models, gapbench, models_of, need, run_tests, write_spec
 
-need("jsonschema")
+need("jsonschema", "scipy")
+import scipy.stats
 
 FIXED = {"network": "fcn", "depth": 2, "max_epochs": 40, "target_cross_entropy": 0.05}
 AXES = {"width": [16, 32], "lr": [0.02, 0.1]}
@@ -57,6 +58,7 @@ def test_ledger_columns_and_values(folder):
         assert abs(float(row["gen.gap"]) - (float(row["gen.train_acc"]) - float(row["gen.test_acc"]))) < 1e-12
         assert abs(float(row["gen.gap"]) - (result["test"]["error"] - result["train"]["error"])) < 1e-12
         assert abs(float(row["gen.gap_loss"]) - (result["test"]["cross_entropy"] - result["train"]["cross_entropy"])) < 1e-12
+        assert [float(row["gen.gap_even"]), float(row["gen.gap_odd"])] == result["gap_error_halves"]
         assert row["is.converged"] == str(result["stop_reason"] == "target")
         assert float(row["gen.test_acc"]) > 0.85
         assert float(row["complexity.wc-paper"]) > 0
@@ -69,9 +71,15 @@ def test_ledger_columns_and_values(folder):
 def test_documents_match_their_schemas(folder):
     import jsonschema
     zoo = folder / "zoo"
-    gapbench("run", spec(folder), "--out", zoo)
+    gapbench("run", spec(folder, fixed={**FIXED, "target_cross_entropy": 0.02, "max_epochs": 200}), "--out", zoo)
     schema = json.loads((ROOT / "reports/schemas/ranking.schema.json").read_text())
-    jsonschema.validate(json.loads((zoo / "ranking.json").read_text()), schema)
+    ranking = json.loads((zoo / "ranking.json").read_text())
+    jsonschema.validate(ranking, schema)
+    kept = [r for r in csv.DictReader((zoo / "ledger.csv").open()) if r["is.converged"] == r["is.high_train_accuracy"] == "True"]
+    tau = scipy.stats.kendalltau(*([float(r[c]) for r in kept] for c in ("gen.gap_even", "gen.gap_odd"))).statistic
+    ceiling = ranking["protocols"][0]["noise_ceiling"]
+    assert ceiling["n"] == len(kept) > 3 and abs(ceiling["tau_b"] - tau) < 1e-12
+    assert ranking["protocols"][1]["noise_ceiling"]["reason"]  # the losses of the halves are not kept
     spec_schema = json.loads((ROOT / "zoo/specs/spec.schema.json").read_text())
     for path in [*(ROOT / "zoo/specs").glob("*.json"), spec(folder)]:
         if path.name != "spec.schema.json":

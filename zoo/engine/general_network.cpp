@@ -124,8 +124,7 @@ class GeneralNetwork final : public TrainableNetwork {
     for_each_chunk(images, n, [&](const float* z, std::int64_t start, std::int64_t size) {
       add_losses(z, labels + start, size, shape_.classes, sum);
     });
-    return {sum.cross_entropy / static_cast<double>(n),
-            static_cast<double>(sum.wrong) / static_cast<double>(n)};
+    return sum.means();
   }
 
   void logits(const float* images, std::int64_t n, float* out) override {

@@ -5,6 +5,13 @@
 
 namespace gapbench {
 
+Metrics LossSum::means() const {
+  const auto n = static_cast<double>(samples), even = static_cast<double>((samples + 1) / 2),
+             odd = static_cast<double>(samples / 2);
+  const auto wrong_even = static_cast<double>(wrong[0]), wrong_odd = static_cast<double>(wrong[1]);
+  return {cross_entropy / n, (wrong_even + wrong_odd) / n, {wrong_even / even, wrong_odd / odd}};
+}
+
 void add_losses(const float* logits, const std::int64_t* labels, std::int64_t n, std::int64_t classes,
                 LossSum& sum) {
   for (std::int64_t i = 0; i < n; ++i, logits += classes) {
@@ -16,7 +23,7 @@ void add_losses(const float* logits, const std::int64_t* labels, std::int64_t n,
     }
     sum.cross_entropy +=
         std::log1p(others) + (static_cast<double>(logits[best]) - static_cast<double>(logits[labels[i]]));
-    sum.wrong += best != labels[i];
+    sum.count(best != labels[i]);
   }
 }
 

@@ -1,14 +1,22 @@
 // Cross-entropy of logits, shared by everything that evaluates.
 #pragma once
 
+#include <array>
 #include <cstdint>
+
+#include "zoo/training/history.h"
 
 namespace gapbench {
 
 /// Sums over samples, to be added up over blocks and divided by their number.
 struct LossSum {
   double cross_entropy = 0;  ///< nats
-  std::int64_t wrong = 0;    ///< ties go to the lowest class
+  std::int64_t samples = 0;
+  std::array<std::int64_t, 2> wrong = {};  ///< at even and odd positions; ties go to the lowest class
+
+  void count(bool is_wrong) { wrong[static_cast<std::size_t>(samples++ % 2)] += is_wrong; }
+  /// NaN where there are no samples.
+  Metrics means() const;
 };
 
 /// Adds n rows of row-major logits [n, classes]. Logits that are not finite give a sum that is not finite.

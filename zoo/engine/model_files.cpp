@@ -72,12 +72,14 @@ void save_trained(const ModelStore& store, const ModelSpec& model, const Archite
                  {"sum_of_batch_losses", sum_of_batch_losses},
                  {"gradient_noise_epoch1", or_null(trained.state.history.front().gradient_noise)}};
   if (trained.reason == StopReason::diverged)
-    result["train"] = result["test"] = result["gap_error"] = result["gap_loss"] =
+    result["gap_error_halves"] = result["train"] = result["test"] = result["gap_error"] = result["gap_loss"] =
         result["gradient_noise_final"] = nullptr;
   else {
     result["train"] = metrics_json(last.train);
     result["test"] = metrics_json(last.test);
     result["gap_error"] = last.test.error - last.train.error;
+    result["gap_error_halves"] = {last.test.half_errors[0] - last.train.error,
+                                  last.test.half_errors[1] - last.train.error};
     result["gap_loss"] = last.test.cross_entropy - last.train.cross_entropy;
     result["gradient_noise_final"] = or_null(last.gradient_noise);
   }

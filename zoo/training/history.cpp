@@ -28,6 +28,7 @@ json to_json(const EpochRecord& r) {
     j[std::string(split) + "_cross_entropy"] = r.evaluated ? json(metrics->cross_entropy) : json(nullptr);
     j[std::string(split) + "_error"] = r.evaluated ? json(metrics->error) : json(nullptr);
   }
+  j["test_half_errors"] = r.evaluated ? json(r.test.half_errors) : json(nullptr);
   j["gradient_noise"] = r.gradient_noise ? json(*r.gradient_noise) : json(nullptr);
   return j;
 }
@@ -41,8 +42,13 @@ EpochRecord epoch_record_from_json(const json& j) {
   r.steps = j.at("steps");
   r.batch_loss = number("batch_loss");
   r.evaluated = !j.at("train_error").is_null();  // of a loss that is not finite, the error is still a number
-  r.train = {number("train_cross_entropy"), number("train_error")};
-  r.test = {number("test_cross_entropy"), number("test_error")};
+  r.train = {number("train_cross_entropy"), number("train_error"), {}};
+  r.test = {number("test_cross_entropy"), number("test_error"), {}};
+  const json halves = j.value("test_half_errors", json(nullptr));  // an earlier version did not count them
+  for (std::size_t i = 0; i < 2; ++i)
+    r.test.half_errors[i] = halves.is_array() && halves[i].is_number()
+                                ? halves[i].get<double>()
+                                : std::numeric_limits<double>::quiet_NaN();
   if (!j.at("gradient_noise").is_null()) r.gradient_noise = number("gradient_noise");
   return r;
 }

@@ -1,6 +1,7 @@
 // What training leaves on record. Torch-free.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -11,8 +12,9 @@
 namespace gapbench {
 
 struct Metrics {
-  double cross_entropy = 0;  ///< mean, nats
-  double error = 0;          ///< share of wrong classifications
+  double cross_entropy = 0;                ///< mean, nats
+  double error = 0;                        ///< share of wrong classifications
+  std::array<double, 2> half_errors = {};  ///< the same over the samples at even and at odd positions from 0
 };
 
 struct EpochRecord {

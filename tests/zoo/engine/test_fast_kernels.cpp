@@ -215,6 +215,8 @@ TEST_CASE("losses agree with float64, ties and extremes included") {
       elementwise().add_losses(z.data(), labels.data(), n, classes, scratch.data(), all);
       add_losses(z.data(), labels.data(), n, classes, reference);
       CHECK(all.wrong == reference.wrong);
+      CHECK(all.samples == n);
+      CHECK(reference.samples == n);
       CHECK(all.cross_entropy == Approx(reference.cross_entropy).epsilon(1e-6));
       for (const float bad :
            {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})

@@ -306,6 +306,8 @@ void check_alike(const Zoo& zoo, Results& found, Results& wanted) {
       CHECK(x.test.cross_entropy == Approx(y.test.cross_entropy).epsilon(2e-3));
       // the gap, in error: a few samples on the border of two classes may fall to either side
       CHECK(std::abs((x.test.error - x.train.error) - (y.test.error - y.train.error)) <= 0.02);
+      for (std::size_t h = 0; h < 2; ++h)
+        CHECK(std::abs(x.test.half_errors[h] - y.test.half_errors[h]) <= 0.03);
       REQUIRE(x.gradient_noise.has_value() == y.gradient_noise.has_value());
       if (x.gradient_noise) CHECK(*x.gradient_noise == Approx(*y.gradient_noise).epsilon(0.01));
     }

@@ -104,8 +104,7 @@ class FastNetwork final : public TrainableNetwork {
       fast::elementwise().add_losses(logits, labels + pass.first, pass.n, shape_.classes, scratch_.data(),
                                      sum);
     }
-    return {sum.cross_entropy / static_cast<double>(n),
-            static_cast<double>(sum.wrong) / static_cast<double>(n)};
+    return sum.means();
   }
 
   void logits(const float* images, std::int64_t n, float* out) override {

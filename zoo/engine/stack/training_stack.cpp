@@ -17,6 +17,7 @@
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
+#include "zoo/engine/loss.h"
 #include "zoo/engine/stack/operations.h"
 #include "zoo/training/gradient_noise.h"
 #include "zoo/training/schedule.h"
@@ -315,7 +316,7 @@ std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::
                      floats = device_.is_cuda() ? evaluated_floats_cuda : evaluated_floats_cpu,
                      chunk = std::clamp(floats / (width * network_.widest()), std::int64_t{1}, n);
   const auto doubles = at::TensorOptions().dtype(at::kDouble).device(device_);
-  const at::Tensor losses = at::zeros({size_}, doubles), wrong = at::zeros({size_}, doubles);
+  const at::Tensor losses = at::zeros({size_}, doubles), wrong = at::zeros({2, size_}, doubles);
   for (std::int64_t k = 0; k < size_; k += width) {
     const Arrays arrays = {arrays_.trained.narrow(0, k, width), arrays_.buffers.narrow(0, k, width)};
     const at::Tensor of_members = labels.size(0) == 1 ? labels : labels.narrow(0, k, width);
@@ -324,14 +325,19 @@ std::vector<Metrics> TrainingStack::metrics(const at::Tensor& images, const at::
       const at::Tensor logits = network_.evaluate(arrays, images.narrow(0, start, m).unsqueeze(0)),
                        own = of_members.narrow(1, start, m).expand({width, m}).unsqueeze(2);
       losses.narrow(0, k, width).sub_(at::log_softmax(logits, 2, at::kDouble).gather(2, own).sum({1, 2}));
-      wrong.narrow(0, k, width).add_(logits.argmax(2).ne(own.squeeze(2)).sum(1));
+      const at::Tensor missed = logits.argmax(2).ne(own.squeeze(2));
+      for (std::int64_t odd = 0; odd < std::min<std::int64_t>(2, m); ++odd)
+        wrong.select(0, (start + odd) % 2).narrow(0, k, width).add_(missed.slice(1, odd, m, 2).sum(1));
     }
   }
   const at::Tensor l = losses.cpu(), w = wrong.cpu();
   std::vector<Metrics> result;
   for (std::int64_t k = 0; k < size_; ++k)
-    result.push_back({l.const_data_ptr<double>()[k] / static_cast<double>(n),
-                      w.const_data_ptr<double>()[k] / static_cast<double>(n)});
+    result.push_back(LossSum{l.const_data_ptr<double>()[k],
+                             n,
+                             {static_cast<std::int64_t>(w.const_data_ptr<double>()[k]),
+                              static_cast<std::int64_t>(w.const_data_ptr<double>()[size_ + k])}}
+                         .means());
   return result;
 }
 
