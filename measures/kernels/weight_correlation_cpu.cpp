@@ -1,10 +1,16 @@
 // CPU version. Rows are packed once into k-major panels (normalised for the plain form), which serve as either factor; tiles
 // of products above the diagonal are formed and folded at once. A panel's block of steps stays in the level-1 cache while the
 // rows pass by, a block of rows and of columns in the level-2 cache.
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <vector>
 
@@ -17,10 +23,16 @@ namespace gapbench::kernels {
 
 namespace {
 
+// Values that will be read soon.
+struct Ahead {
+  const float* data = nullptr;
+  std::int64_t floats = 0;
+};
+
 struct Variant {
   int mr, nr;
   void (*tile)(const float* a, const float* b, std::int64_t depth, bool fresh, float* out, std::int64_t below,
-               std::int64_t columns);
+               std::int64_t columns, Ahead next);
   double (*absolute_sum)(const float* a, const float* b, std::int64_t depth, std::int64_t columns,
                          std::int64_t b_stride, const float* tiles, std::int64_t below);
   double (*smoothed_sum)(const float* values, const float* row_norm, const float* column_norm, float epsilon);
@@ -73,48 +85,41 @@ std::int64_t panels(std::int64_t n, std::int64_t width) {
   return (n + width - 1) / width;
 }
 
+struct Free {
+  void operator()(float* p) const { std::free(p); }
+};
+
+// Large ones in large pages, where the system has them: a block of steps touches many panels, each in pages of its own.
+float* allocate(std::size_t floats) {
+  constexpr std::size_t page = std::size_t{1} << 21;
+  const std::size_t bytes = floats * sizeof(float), whole = (bytes + page - 1) / page * page;
+  const bool large = bytes >= 2 * page;
+  void* const p = large ? std::aligned_alloc(page, whole) : std::malloc(std::max(bytes, sizeof(float)));
+  if (p == nullptr) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+  if (large) madvise(p, whole, MADV_HUGEPAGE);
+#endif
+  return static_cast<float*>(p);
+}
+
 // The rows of one matrix as panels of nr rows: step k of row i is at ((i / nr) * length + k) * nr + i % nr; rows that are
 // missing to a multiple of 16 are zero.
 struct Packed {
   std::int64_t nr = 0, length = 0;
-  std::unique_ptr<float[]> values;
+  std::unique_ptr<float[], Free> values;
   std::size_t capacity = 0;
   void resize(std::int64_t rows, std::int64_t nr_, std::int64_t length_) {
     nr = nr_;
     length = length_;
     const auto size = static_cast<std::size_t>(panels(rows, nr) * nr * length);
     if (size <= capacity) return;
-    values.reset(new float[size]);  // not set: a large one is written by the threads that pack
+    values.reset(allocate(size));  // not set: a large one is written by the threads that pack
     capacity = size;
   }
   const float* at(std::int64_t row, std::int64_t step) const {
     return values.get() + (row / nr * length + step) * nr + row % nr;
   }
 };
-
-void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t nr,
-          int threads, Packed& out) {
-  constexpr std::int64_t steps =
-      64;  // of a panel: what is written stays in the level-1 cache until it is whole
-  out.resize(in.rows, nr, in.length);
-  parallel_for(panels(in.rows, nr), threads, [&](std::int64_t p, int) {
-    float* const panel = out.values.get() + p * nr * in.length;
-    const std::int64_t used =
-        std::min(nr, panels(in.rows - p * nr, 16) * 16);  // registers behind them are never read
-    for (std::int64_t k0 = 0; k0 < in.length; k0 += steps)
-      for (std::int64_t r = 0; r < used; ++r) {
-        const std::int64_t i = p * nr + r, end = std::min(k0 + steps, in.length);
-        if (i >= in.rows) {
-          for (std::int64_t k = k0; k < end; ++k) panel[k * nr + r] = 0.0f;
-          continue;
-        }
-        const float* const row = base + i * in.row_stride;
-        const double s = scale[static_cast<std::size_t>(i)];
-        for (std::int64_t k = k0; k < end; ++k)
-          panel[k * nr + r] = static_cast<float>(static_cast<double>(row[k]) * s);
-      }
-  });
-}
 
 GAPBENCH_CLONES double sum_of_squares(const float* w, std::int64_t n) {
   constexpr int lanes = 16;
@@ -128,12 +133,52 @@ GAPBENCH_CLONES double sum_of_squares(const float* w, std::int64_t n) {
   return sum;
 }
 
-std::vector<double> row_norms(const RowBatches& in, const float* base, int threads) {
-  constexpr std::int64_t block = 64;
+double norm_of(const RowBatches& in, const float* base, std::int64_t i) {
+  return std::sqrt(sum_of_squares(base + i * in.row_stride, in.length));
+}
+
+// Packs panel p, row i times scale[i].
+void pack(const RowBatches& in, const float* base, const std::vector<double>& scale, std::int64_t p,
+          Packed& out) {
+  constexpr std::int64_t steps =
+      64;  // of a panel: what is written stays in the level-1 cache until it is whole
+  const std::int64_t nr = out.nr;
+  float* const panel = out.values.get() + p * nr * in.length;
+  const std::int64_t used =
+      std::min(nr, panels(in.rows - p * nr, 16) * 16);  // registers behind them are never read
+  for (std::int64_t k0 = 0; k0 < in.length; k0 += steps)
+    for (std::int64_t r = 0; r < used; ++r) {
+      const std::int64_t i = p * nr + r, end = std::min(k0 + steps, in.length);
+      if (i >= in.rows) {
+        for (std::int64_t k = k0; k < end; ++k) panel[k * nr + r] = 0.0f;
+        continue;
+      }
+      const float* const row = base + i * in.row_stride;
+      const double s = scale[static_cast<std::size_t>(i)];
+      for (std::int64_t k = k0; k < end; ++k)
+        panel[k * nr + r] = static_cast<float>(static_cast<double>(row[k]) * s);
+    }
+}
+
+std::vector<double> row_norms(const RowBatches& in, const float* base) {
   std::vector<double> norms(static_cast<std::size_t>(in.rows));
-  parallel_for(panels(in.rows, block), threads, [&](std::int64_t b, int) {
-    for (std::int64_t i = b * block; i < std::min(in.rows, (b + 1) * block); ++i)
-      norms[static_cast<std::size_t>(i)] = std::sqrt(sum_of_squares(base + i * in.row_stride, in.length));
+  for (std::int64_t i = 0; i < in.rows; ++i) norms[static_cast<std::size_t>(i)] = norm_of(in, base, i);
+  return norms;
+}
+
+// The rows' norms, and the rows packed: each divided by its norm, or as it is. A panel's rows are read once from memory, as the
+// norms leave them in the level-2 cache.
+std::vector<double> norms_and_panels(const RowBatches& in, const float* base, bool divide, std::int64_t nr,
+                                     int threads, Packed& out) {
+  out.resize(in.rows, nr, in.length);
+  std::vector<double> norms(static_cast<std::size_t>(in.rows)), scale(norms.size(), 1.0);
+  parallel_for(panels(in.rows, nr), threads, [&](std::int64_t p, int) {
+    for (std::int64_t i = p * nr; i < std::min(in.rows, (p + 1) * nr); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      norms[at] = norm_of(in, base, i);
+      if (divide) scale[at] = norms[at] == 0 ? 0 : 1 / norms[at];
+    }
+    pack(in, base, scale, p, out);
   });
   return norms;
 }
@@ -171,7 +216,8 @@ double fold_rows(const Variant& v, const Workspace& w, std::int64_t rows, std::i
       for (std::int64_t i = i0; i < i1; i += v.mr)
         for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
           v.tile(w.packed.at(i, k0), w.packed.at(j, k0), std::min(depth_block, length - k0), k0 == 0,
-                 tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size, i - j, rows - j);
+                 tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size, i - j, rows - j,
+                 {});
     for (std::int64_t i = i0; i < i1; i += v.mr)
       for (std::int64_t j = std::max(j0, i / v.nr * v.nr); j < j1; j += v.nr)
         sum += fold_tile(tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size, i, j);
@@ -192,6 +238,7 @@ double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, st
                      columns_a_block = std::max<std::int64_t>(1, column_block / v.nr) * v.nr;
   const std::int64_t tile_size = v.mr * v.nr,
                      last = length > 256 ? (length - 1) / depth_block * depth_block : 0;
+  const std::int64_t share = depth_block * v.nr / panels(row_block, v.mr) / 16 * 16;
   double sum = 0;
   for (std::int64_t j0 = i0 / v.nr * v.nr; j0 < rows; j0 += columns_a_block) {
     const std::int64_t j1 = std::min(j0 + columns_a_block, panels(rows, v.nr) * v.nr),
@@ -201,9 +248,13 @@ double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, st
       return tiles.data() + ((i - i0) / v.mr * across + (j - j0) / v.nr) * tile_size;
     };
     for (std::int64_t k = 0; k < last; k += depth_block)
-      for (std::int64_t j = j0; j < j1; j += v.nr)
+      for (std::int64_t j = j0; j < j1; j += v.nr) {
+        // the next panel's steps, or this block of columns' next steps; each tile of the block of rows takes its share
+        const float* const next = j + v.nr < j1 ? w.packed.at(j + v.nr, k) : w.packed.at(j0, k + depth_block);
         for (std::int64_t i = i0; i < std::min(i1, j + v.nr); i += v.mr)
-          v.tile(w.packed.at(i, k), w.packed.at(j, k), depth_block, k == 0, tile(i, j), i - j, rows - j);
+          v.tile(w.packed.at(i, k), w.packed.at(j, k), depth_block, k == 0, tile(i, j), i - j, rows - j,
+                 {next + (i - i0) / v.mr * share, share});
+      }
     for (std::int64_t i = i0; i < i1; i += v.mr) {
       const std::int64_t j = std::max(j0, i / v.nr * v.nr);
       if (j < j1)
@@ -217,24 +268,19 @@ double absolute_rows(const Variant& v, const Workspace& w, std::int64_t rows, st
 CosineSum plain(const RowBatches& in, std::int64_t batch, Workspace& w, int threads) {
   const Variant& v = variant_in_use();
   const float* base = in.data + batch * in.batch_stride;
-  std::vector<double> scale = row_norms(in, base, threads);
+  const std::vector<double> norms = norms_and_panels(in, base, true, v.nr, threads, w.packed);
   CosineSum result;
-  std::int64_t rows = 0;
   bool finite = true;
-  for (double& s : scale) {
-    finite = finite && std::isfinite(s);
-    if (s == 0)
-      ++result.zero_rows;
-    else
-      ++rows;
-    s = s == 0 ? 0 : 1 / s;
+  for (const double n : norms) {
+    finite = finite && std::isfinite(n);
+    result.zero_rows += n == 0;
   }
+  const std::int64_t rows = in.rows - result.zero_rows;
   result.pairs = rows * (rows - 1) / 2;
   if (!finite) {
     result.sum = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
-  pack(in, base, scale, v.nr, threads, w.packed);
   const std::int64_t block = rows_a_block(v), blocks = panels(in.rows, block);
   std::vector<double> partial(static_cast<std::size_t>(blocks));
   std::vector<std::vector<float>> tiles(static_cast<std::size_t>(std::max(threads, 1)));
@@ -250,7 +296,7 @@ double smoothed(const RowBatches& in, std::int64_t batch, double epsilon, Worksp
   const Variant& v = variant_in_use();
   const float* base = in.data + batch * in.batch_stride;
   if (in.rows == 0) return 0;
-  const std::vector<double> norms = row_norms(in, base, threads);
+  const std::vector<double> norms = norms_and_panels(in, base, false, v.nr, threads, w.packed);
   const double largest = *std::max_element(norms.begin(), norms.end());
   for (const double n : norms)
     if (!std::isfinite(n)) return std::numeric_limits<double>::quiet_NaN();
@@ -262,8 +308,6 @@ double smoothed(const RowBatches& in, std::int64_t batch, double epsilon, Worksp
     smoothed_cosine_means_ref(one, epsilon, &mean);
     return mean;
   }
-  const std::vector<double> unscaled(norms.size(), 1.0);
-  pack(in, base, unscaled, v.nr, threads, w.packed);
   w.norm.assign(
       static_cast<std::size_t>(std::max(panels(in.rows, v.nr) * v.nr, panels(in.rows, v.mr) * v.mr)), 0.0f);
   for (std::size_t i = 0; i < norms.size(); ++i) w.norm[i] = static_cast<float>(norms[i]);
@@ -324,7 +368,7 @@ void signed_cosine_sums(const RowBatches& in, CosineSum* out) {
   std::vector<double> mean(static_cast<std::size_t>(in.length));
   for (std::int64_t b = 0; b < in.batches; ++b) {
     const float* base = in.data + b * in.batch_stride;
-    const std::vector<double> norms = row_norms(in, base, 1);
+    const std::vector<double> norms = row_norms(in, base);
     std::fill(mean.begin(), mean.end(), 0.0);
     CosineSum result;
     std::int64_t rows = 0;
