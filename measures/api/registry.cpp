@@ -9,6 +9,8 @@ namespace gapbench {
 
 namespace {
 
+constexpr std::string_view list_command = "gapbench list measures";
+
 bool is_kebab_case(std::string_view id) {
   if (id.empty() || id.front() == '-' || id.back() == '-') return false;
   return std::all_of(id.begin(), id.end(), [](char c) {
@@ -36,7 +38,8 @@ void Registry::add(const Measure& measure) {
 const Measure& Registry::at(std::string_view id) const {
   for (const Measure& m : measures_)
     if (m.info.id == id) return m;
-  throw InputError("unknown measure '" + std::string(id) + "'" + suggestion(id, ids(measures_)));
+  throw InputError("unknown measure '" + std::string(id) + "'" +
+                   suggestion(id, ids(measures_), list_command));
 }
 
 std::vector<const Measure*> Registry::select(std::span<const std::string> patterns) const {
@@ -44,7 +47,8 @@ std::vector<const Measure*> Registry::select(std::span<const std::string> patter
   for (const std::string& pattern : patterns)
     if (std::none_of(measures_.begin(), measures_.end(),
                      [&](const Measure& m) { return glob_match(pattern, m.info.id); }))
-      throw InputError("no measure matches '" + pattern + "'" + suggestion(pattern, ids(measures_)));
+      throw InputError("no measure matches '" + pattern + "'" +
+                       suggestion(pattern, ids(measures_), list_command));
   for (const Measure& m : measures_)
     if (patterns.empty() ? !m.info.on_request
                          : std::any_of(patterns.begin(), patterns.end(),

@@ -41,13 +41,16 @@ std::string nearest_name(std::string_view name, const Names& valid) {
   return best;
 }
 
-/// Ends an "unknown X" message: "; did you mean 'Y'?" where a near name exists, then the list of all valid
-/// names.
+/// Ends an "unknown X" message: "; did you mean 'Y'?" where a near name exists, then all valid names, or, of more than a
+/// screen can show, the `command` that lists them.
 template <class Names>
-std::string suggestion(std::string_view name, const Names& valid) {
+std::string suggestion(std::string_view name, const Names& valid, std::string_view command = {}) {
   std::string text;
   if (const std::string near = nearest_name(name, valid); !near.empty())
     text = "; did you mean '" + near + "'?";
+  if (valid.size() > 40 && !command.empty())
+    return text + " (" + std::to_string(valid.size()) + " are there; to see them: " + std::string(command) +
+           ")";
   text += " (valid:";
   for (const auto& candidate : valid) text += " " + std::string(candidate);
   return text + ")";

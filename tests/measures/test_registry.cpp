@@ -29,7 +29,13 @@ TEST_CASE("patterns select measures once, in order, and must match") {
   CHECK(ids({"wc-g"}) == std::vector<std::string>{"wc-g"});
   CHECK_THROWS_WITH(ids({"wc-papre"}), Contains("no measure matches 'wc-papre'; did you mean 'wc-paper'?"));
   CHECK_THROWS_AS(r.at("pbd"), InputError);
-  CHECK_THROWS_WITH(r.at("pbd"), Contains("did you mean 'pbc'?"));
+  CHECK_THROWS_WITH(r.at("pbd"), Contains("did you mean 'pbc'? (valid: wc-paper pbc wc-g)"));
+  std::vector<std::string> names;
+  for (int i = 0; i < 38; ++i) names.push_back("m" + std::to_string(i));
+  for (const std::string& name : names) r.add(fake(name));
+  CHECK_THROWS_WITH(
+      r.at("pbd"), Catch::Matchers::Equals("unknown measure 'pbd'; did you mean 'pbc'? (41 are there; to see "
+                                           "them: gapbench list measures)"));
 }
 
 TEST_CASE("a measure on request is computed only where it is named") {
