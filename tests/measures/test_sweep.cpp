@@ -41,8 +41,10 @@ class FcnProbe final : public Probe {
                  std::span<float> out) override {
     auto to = out.begin();
     for (const Parameters& p : stack)
-      for (const std::int64_t s : chosen)
-        for (const double z : units(p, static_cast<std::size_t>(s)).back()) *to++ = static_cast<float>(z);
+      for (const std::int64_t s : chosen) {
+        const auto all = units(p, static_cast<std::size_t>(s));
+        for (const double z : all.back()) *to++ = static_cast<float>(z);
+      }
   }
   std::vector<std::vector<float>> gradients_of(std::span<const Parameters> stack,
                                                std::span<const std::int64_t> chosen) override {
