@@ -10,6 +10,7 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "measures/kernels/logit_statistics.h"
 #include "measures/kernels/perturbation.h"
 #include "measures/kernels/segment_norms.h"
+#include "measures/kernels/singular_values.h"
 #include "measures/kernels/weight_correlation.h"
 
 namespace {
@@ -268,6 +270,23 @@ void perturb_cuda(benchmark::State& state, bool scaled) {
   report_bytes(state, bytes, best);
 }
 
+void singular_values_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t batches = state.range(0), rows = state.range(1), columns = state.range(2);
+  const std::vector<float> values = bench::hashed_values(batches * rows * columns);
+  const Memory data(values);
+  const kernels::MatrixBatch in{data.as<float>(), batches, rows, columns, rows * columns, columns, 1};
+  const auto count = static_cast<std::size_t>(batches * std::min(rows, columns));
+  const Memory out(count * sizeof(double)), workspace(kernels::singular_values_cuda_workspace(in));
+  measure(state, 1,
+          [&] { kernels::singular_values_cuda(in, out.as<double>(), workspace.as<void>(), nullptr); });
+  double value = 0;
+  for (const double s : out.read<double>(count)) value += s;
+  state.counters["value"] = value;
+  state.counters["items"] =
+      benchmark::Counter(static_cast<double>(batches), benchmark::Counter::kIsIterationInvariantRate);
+}
+
 BENCHMARK(cuda_peak_fma)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_sgemm)->ArgName("n")->Arg(4096)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_copy)->UseManualTime()->Unit(benchmark::kMicrosecond);
@@ -324,6 +343,15 @@ BENCHMARK_CAPTURE(perturb_cuda, plain, false)
 BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
     ->ArgName("n")
     ->Arg(1 << 26)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(singular_values_cuda)
+    ->Name("singular_values/cuda")
+    ->ArgNames({"batches", "rows", "columns"})
+    ->Args({4096, 16, 16})
+    ->Args({512, 64, 64})
+    ->Args({512, 64, 32})
+    ->Args({9, 256, 128})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 
