@@ -17,10 +17,12 @@
 #include <vector>
 
 #include "bench/support/input.h"
+#include "measures/kernels/conv_spectral.h"
 #include "measures/kernels/logit_statistics.h"
 #include "measures/kernels/perturbation.h"
 #include "measures/kernels/segment_norms.h"
 #include "measures/kernels/singular_values.h"
+#include "measures/kernels/spectral.h"
 #include "measures/kernels/weight_correlation.h"
 
 namespace {
@@ -287,6 +289,41 @@ void singular_values_cuda(benchmark::State& state) {
       benchmark::Counter(static_cast<double>(batches), benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// 3 x 3 convolutions: circular, and with their zero padding.
+void conv_norm_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const kernels::CircularConv c{state.range(1), state.range(0), 3, 3, state.range(2), state.range(2), 1};
+  const Memory w(bench::hashed_values(c.outputs * c.inputs * 9)), out(sizeof(kernels::OperatorNorm));
+  const Memory workspace(kernels::circular_conv_norm_cuda_workspace(c));
+  measure(state, 1, [&] {
+    kernels::circular_conv_norm_cuda(w.as<float>(), c, out.as<kernels::OperatorNorm>(), workspace.as<void>(),
+                                     nullptr);
+  });
+  state.counters["value"] = out.read<kernels::OperatorNorm>(1)[0].value;
+}
+void conv_operator_norm_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const kernels::ConvShape c{state.range(1), state.range(0), 3, 3, state.range(2), state.range(2), 1, 1};
+  const Memory w(bench::hashed_values(c.outputs * c.inputs * 9)), out(sizeof(kernels::OperatorNorm));
+  const Memory workspace(kernels::conv_operator_norm_cuda_workspace(c));
+  measure(state, 1, [&] {
+    kernels::conv_operator_norm_cuda(w.as<float>(), c, out.as<kernels::OperatorNorm>(), workspace.as<void>(),
+                                     nullptr);
+  });
+  state.counters["value"] = out.read<kernels::OperatorNorm>(1)[0].value;
+}
+void conv_sizes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"inputs", "outputs", "size"});
+  for (const auto& sizes : {std::vector<std::int64_t>{3, 64, 32},
+                            {64, 64, 32},
+                            {128, 128, 16},
+                            {256, 256, 8},
+                            {512, 512, 4},
+                            {512, 512, 2}})
+    b->Args(sizes);
+  b->UseManualTime()->Unit(benchmark::kMicrosecond);
+}
+
 BENCHMARK(cuda_peak_fma)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_sgemm)->ArgName("n")->Arg(4096)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_copy)->UseManualTime()->Unit(benchmark::kMicrosecond);
@@ -345,6 +382,8 @@ BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
     ->Arg(1 << 26)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
+BENCHMARK(conv_norm_cuda)->Name("conv_norm/cuda")->Apply(conv_sizes);
+BENCHMARK(conv_operator_norm_cuda)->Name("conv_operator_norm/cuda")->Apply(conv_sizes);
 BENCHMARK(singular_values_cuda)
     ->Name("singular_values/cuda")
     ->ArgNames({"batches", "rows", "columns"})

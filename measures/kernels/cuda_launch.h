@@ -22,13 +22,14 @@ struct LaunchShape {
   unsigned blocks, threads;
   cudaStream_t stream;
   std::size_t shared_bytes = 0;
+  unsigned blocks_y = 1, blocks_z = 1;
 };
 
 /// kernel<<<blocks, threads, shared_bytes, stream>>>(arguments...); an error stays for cudaGetLastError.
 template <class... Parameters, class... Arguments>
 void launch(const LaunchShape& shape, void (*kernel)(Parameters...), Arguments&&... arguments) {
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(shape.blocks);
+  config.gridDim = dim3(shape.blocks, shape.blocks_y, shape.blocks_z);
   config.blockDim = dim3(shape.threads);
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = shape.stream;
