@@ -19,6 +19,7 @@
 #include "bench/support/input.h"
 #include "measures/kernels/conv_spectral.h"
 #include "measures/kernels/logit_statistics.h"
+#include "measures/kernels/pair_counts.h"
 #include "measures/kernels/perturbation.h"
 #include "measures/kernels/segment_norms.h"
 #include "measures/kernels/singular_values.h"
@@ -324,6 +325,33 @@ void conv_sizes(benchmark::internal::Benchmark* b) {
   b->UseManualTime()->Unit(benchmark::kMicrosecond);
 }
 
+void pair_counts_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t n = state.range(0);
+  const std::vector<float> hashed = bench::hashed_values(2 * n);
+  const Memory values(std::vector<double>(hashed.begin(), hashed.end())), out(sizeof(kernels::PairCounts));
+  measure(state, 1, [&] {
+    kernels::pair_counts_cuda(values.as<double>(), values.as<double>() + n, n, out.as<kernels::PairCounts>(),
+                              nullptr);
+  });
+  state.counters["value"] = static_cast<double>(out.read<kernels::PairCounts>(1)[0].concordant);
+}
+void sign_counts_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t n = state.range(0), measures = state.range(1), groups = state.range(2);
+  std::vector<std::int32_t> ranks, begin;
+  for (const float x : bench::hashed_values((1 + measures) * n))
+    ranks.push_back(static_cast<std::int32_t>(x * 1e6f));
+  for (std::int64_t g = 0; g <= groups; ++g) begin.push_back(static_cast<std::int32_t>(g * n / groups));
+  const Memory values(ranks), starts(begin);
+  const Memory both(static_cast<std::size_t>(measures * groups * groups) * sizeof(std::int64_t));
+  measure(state, 1, [&] {
+    kernels::sign_counts_cuda(values.as<std::int32_t>(), values.as<std::int32_t>() + n, n, measures,
+                              starts.as<std::int32_t>(), groups, n / groups + 1, both.as<std::int64_t>(),
+                              nullptr);
+  });
+}
+
 BENCHMARK(cuda_peak_fma)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_sgemm)->ArgName("n")->Arg(4096)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_copy)->UseManualTime()->Unit(benchmark::kMicrosecond);
@@ -380,6 +408,18 @@ BENCHMARK_CAPTURE(perturb_cuda, plain, false)
 BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
     ->ArgName("n")
     ->Arg(1 << 26)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(pair_counts_cuda)
+    ->ArgName("n")
+    ->Arg(10000)
+    ->Arg(100000)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(sign_counts_cuda)
+    ->ArgNames({"n", "measures", "groups"})
+    ->Args({1000, 64, 9})
+    ->Args({10000, 64, 9})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(conv_norm_cuda)->Name("conv_norm/cuda")->Apply(conv_sizes);
