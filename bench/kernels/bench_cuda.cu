@@ -10,15 +10,20 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "bench/support/input.h"
+#include "measures/kernels/conv_spectral.h"
 #include "measures/kernels/logit_statistics.h"
+#include "measures/kernels/pair_counts.h"
 #include "measures/kernels/perturbation.h"
 #include "measures/kernels/segment_norms.h"
+#include "measures/kernels/singular_values.h"
+#include "measures/kernels/spectral.h"
 #include "measures/kernels/weight_correlation.h"
 
 namespace {
@@ -268,6 +273,85 @@ void perturb_cuda(benchmark::State& state, bool scaled) {
   report_bytes(state, bytes, best);
 }
 
+void singular_values_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t batches = state.range(0), rows = state.range(1), columns = state.range(2);
+  const std::vector<float> values = bench::hashed_values(batches * rows * columns);
+  const Memory data(values);
+  const kernels::MatrixBatch in{data.as<float>(), batches, rows, columns, rows * columns, columns, 1};
+  const auto count = static_cast<std::size_t>(batches * std::min(rows, columns));
+  const Memory out(count * sizeof(double)), workspace(kernels::singular_values_cuda_workspace(in));
+  measure(state, 1,
+          [&] { kernels::singular_values_cuda(in, out.as<double>(), workspace.as<void>(), nullptr); });
+  double value = 0;
+  for (const double s : out.read<double>(count)) value += s;
+  state.counters["value"] = value;
+  state.counters["items"] =
+      benchmark::Counter(static_cast<double>(batches), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+// 3 x 3 convolutions: circular, and with their zero padding.
+void conv_norm_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const kernels::CircularConv c{state.range(1), state.range(0), 3, 3, state.range(2), state.range(2), 1};
+  const Memory w(bench::hashed_values(c.outputs * c.inputs * 9)), out(sizeof(kernels::OperatorNorm));
+  const Memory workspace(kernels::circular_conv_norm_cuda_workspace(c));
+  measure(state, 1, [&] {
+    kernels::circular_conv_norm_cuda(w.as<float>(), c, out.as<kernels::OperatorNorm>(), workspace.as<void>(),
+                                     nullptr);
+  });
+  state.counters["value"] = out.read<kernels::OperatorNorm>(1)[0].value;
+}
+void conv_operator_norm_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const kernels::ConvShape c{state.range(1), state.range(0), 3, 3, state.range(2), state.range(2), 1, 1};
+  const Memory w(bench::hashed_values(c.outputs * c.inputs * 9)), out(sizeof(kernels::OperatorNorm));
+  const Memory workspace(kernels::conv_operator_norm_cuda_workspace(c));
+  measure(state, 1, [&] {
+    kernels::conv_operator_norm_cuda(w.as<float>(), c, out.as<kernels::OperatorNorm>(), workspace.as<void>(),
+                                     nullptr);
+  });
+  state.counters["value"] = out.read<kernels::OperatorNorm>(1)[0].value;
+}
+void conv_sizes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"inputs", "outputs", "size"});
+  for (const auto& sizes : {std::vector<std::int64_t>{3, 64, 32},
+                            {64, 64, 32},
+                            {128, 128, 16},
+                            {256, 256, 8},
+                            {512, 512, 4},
+                            {512, 512, 2}})
+    b->Args(sizes);
+  b->UseManualTime()->Unit(benchmark::kMicrosecond);
+}
+
+void pair_counts_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t n = state.range(0);
+  const std::vector<float> hashed = bench::hashed_values(2 * n);
+  const Memory values(std::vector<double>(hashed.begin(), hashed.end())), out(sizeof(kernels::PairCounts));
+  measure(state, 1, [&] {
+    kernels::pair_counts_cuda(values.as<double>(), values.as<double>() + n, n, out.as<kernels::PairCounts>(),
+                              nullptr);
+  });
+  state.counters["value"] = static_cast<double>(out.read<kernels::PairCounts>(1)[0].concordant);
+}
+void sign_counts_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t n = state.range(0), measures = state.range(1), groups = state.range(2);
+  std::vector<std::int32_t> ranks, begin;
+  for (const float x : bench::hashed_values((1 + measures) * n))
+    ranks.push_back(static_cast<std::int32_t>(x * 1e6f));
+  for (std::int64_t g = 0; g <= groups; ++g) begin.push_back(static_cast<std::int32_t>(g * n / groups));
+  const Memory values(ranks), starts(begin);
+  const Memory both(static_cast<std::size_t>(measures * groups * groups) * sizeof(std::int64_t));
+  measure(state, 1, [&] {
+    kernels::sign_counts_cuda(values.as<std::int32_t>(), values.as<std::int32_t>() + n, n, measures,
+                              starts.as<std::int32_t>(), groups, n / groups + 1, both.as<std::int64_t>(),
+                              nullptr);
+  });
+}
+
 BENCHMARK(cuda_peak_fma)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_sgemm)->ArgName("n")->Arg(4096)->UseManualTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(cuda_peak_copy)->UseManualTime()->Unit(benchmark::kMicrosecond);
@@ -324,6 +408,29 @@ BENCHMARK_CAPTURE(perturb_cuda, plain, false)
 BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
     ->ArgName("n")
     ->Arg(1 << 26)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(pair_counts_cuda)
+    ->ArgName("n")
+    ->Arg(10000)
+    ->Arg(100000)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(sign_counts_cuda)
+    ->ArgNames({"n", "measures", "groups"})
+    ->Args({1000, 64, 9})
+    ->Args({10000, 64, 9})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(conv_norm_cuda)->Name("conv_norm/cuda")->Apply(conv_sizes);
+BENCHMARK(conv_operator_norm_cuda)->Name("conv_operator_norm/cuda")->Apply(conv_sizes);
+BENCHMARK(singular_values_cuda)
+    ->Name("singular_values/cuda")
+    ->ArgNames({"batches", "rows", "columns"})
+    ->Args({4096, 16, 16})
+    ->Args({512, 64, 64})
+    ->Args({512, 64, 32})
+    ->Args({9, 256, 128})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 

@@ -15,11 +15,12 @@
 // Source    Sedghi, Gupta and Long, ICLR 2019, theorem 6; the strided form follows from the decimation of a
 //           discrete Fourier transform. Exact for circular padding; conv_operator_norm does zero padding.
 // Error     ref: float64 singular value decompositions, relative 1e-13 in practice. cpu: see
-//           circular_conv_norm; relative 1e-7.
+//           circular_conv_norm; relative 1e-7. cuda: relative circular_conv_norm_error_cuda.
 // Cost      ref: O(H W outputs inputs min(outputs, inputs)) a layer. cpu: O(steps outputs inputs) for each
 //           frequency that its bounds do not rule out.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -41,5 +42,17 @@ OperatorNorm circular_conv_norm_ref(std::span<const float> w, const CircularConv
 /// every Lanczos method, that no larger one was missed is certain but for a start orthogonal to its vector. Up to 8
 /// on the smaller side the Gram matrix is diagonalised instead. `threads` >= 1; the result does not depend on it.
 OperatorNorm circular_conv_norm(std::span<const float> w, const CircularConv& shape, int threads = 1);
+
+/// The blocks are rounded to float32, which moves their norm by 2^-24 sqrt(min(rows, columns)) at most, for random roundings
+/// much less; the residual of at most 2e-7 s^2 adds 1e-7.
+inline constexpr double circular_conv_norm_error_cuda = 1e-6;
+
+// CUDA: `w`, `out` and `workspace` (aligned to 256 bytes; up to 256 MiB or one frequency's block) are on the device; a kernel has
+// up to 3,072 taps. Enqueues on `stream` (a cudaStream_t) and returns without waiting; results do not depend on the launch.
+// Returns a cudaError_t as int. Lanczos iteration in float64, from one fixed start, until the residual is 2e-7 s^2, at most 400
+// steps a frequency; not converged where one that could hold the norm took more. As said above of circular_conv_norm.
+std::size_t circular_conv_norm_cuda_workspace(const CircularConv& shape);
+int circular_conv_norm_cuda(const float* w, const CircularConv& shape, OperatorNorm* out, void* workspace,
+                            void* stream);
 
 }  // namespace gapbench::kernels

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "measures/kernels/cuda_launch.h"
 #include "measures/kernels/log_sums.h"
 
 namespace gapbench {
@@ -103,20 +104,20 @@ int log_sums_cuda(const Segment* segments, std::int64_t count, double floor, dou
   LogSums* units = static_cast<LogSums*>(workspace);
   const auto s = static_cast<cudaStream_t>(stream);
   for (std::int64_t start = 0; start < count; start += most_segments) {
-    Launch launch{};
-    launch.floor = floor;
-    launch.scale = scale;
-    launch.count = static_cast<int>(count - start < most_segments ? count - start : most_segments);
-    for (int i = 0; i < launch.count; ++i) {
+    Launch in{};
+    in.floor = floor;
+    in.scale = scale;
+    in.count = static_cast<int>(count - start < most_segments ? count - start : most_segments);
+    for (int i = 0; i < in.count; ++i) {
       const Segment& segment = segments[start + i];
-      launch.a[i] = segment.a;
-      launch.b[i] = segment.b;
-      launch.length[i] = segment.rows * segment.length;
-      launch.first[i + 1] = launch.first[i] + units_of(segment);
+      in.a[i] = segment.a;
+      in.b[i] = segment.b;
+      in.length[i] = segment.rows * segment.length;
+      in.first[i + 1] = in.first[i] + units_of(segment);
     }
-    const std::int64_t blocks = launch.first[launch.count];
-    if (blocks > 0) of_units<<<static_cast<unsigned>(blocks), threads, 0, s>>>(launch, units);
-    of_segments<<<static_cast<unsigned>(launch.count), threads, 0, s>>>(launch, units, out + start);
+    const std::int64_t blocks = in.first[in.count];
+    if (blocks > 0) launch({static_cast<unsigned>(blocks), threads, s}, of_units, in, units);
+    launch({static_cast<unsigned>(in.count), threads, s}, of_segments, in, units, out + start);
     units += blocks;
   }
   return cudaGetLastError();

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "measures/kernels/cuda_launch.h"
 #include "measures/kernels/logit_statistics.h"
 
 namespace gapbench {
@@ -43,7 +44,7 @@ __device__ void add(LogitStatistics& s, float own, float rival, double sum, bool
 __global__ void __launch_bounds__(threads)
     staged(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes,
            double* margins, LogitStatistics* partial) {
-  extern __shared__ float tile[];
+  float* const tile = dynamic_shared<float>();
   const int stride = classes | 1;  // odd: no two lanes in one bank
   LogitStatistics total{};
   for (std::int64_t start = static_cast<std::int64_t>(blockIdx.x) * threads; start < samples;
@@ -108,9 +109,9 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) *out = total;
 }
 
-int grid_for(std::int64_t samples, int a_block) {
+unsigned grid_for(std::int64_t samples, int a_block) {
   const std::int64_t blocks = (samples + a_block - 1) / a_block;
-  return static_cast<int>(blocks < 1 ? 1 : blocks < largest_grid ? blocks : largest_grid);
+  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < largest_grid ? blocks : largest_grid);
 }
 
 // Radix selection: what is known of the key so far, and how many keys with that beginning lie below the wanted one.
@@ -176,17 +177,18 @@ int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::
   const auto s = static_cast<cudaStream_t>(stream);
   const auto partial = static_cast<LogitStatistics*>(workspace);
   const bool stage = classes <= most_staged;
-  const int grid = grid_for(samples, stage ? threads : warps);
+  const unsigned grid = grid_for(samples, stage ? threads : warps);
   if (stage) {
     const std::size_t bytes =
         static_cast<std::size_t>(threads) * static_cast<std::size_t>(classes | 1) * sizeof(float);
     cudaFuncSetAttribute(staged, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          threads * (most_staged | 1) * static_cast<int>(sizeof(float)));
-    staged<<<grid, threads, bytes, s>>>(logits, labels, samples, static_cast<int>(classes), margins, partial);
+    launch({grid, threads, s, bytes}, staged, logits, labels, samples, static_cast<int>(classes), margins,
+           partial);
   } else {
-    by_warp<<<grid, threads, 0, s>>>(logits, labels, samples, classes, margins, partial);
+    launch({grid, threads, s}, by_warp, logits, labels, samples, classes, margins, partial);
   }
-  finish<<<1, threads, 0, s>>>(partial, grid, out);
+  launch({1, threads, s}, finish, partial, static_cast<int>(grid), out);
   return cudaGetLastError();
 }
 
@@ -198,11 +200,11 @@ int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, doub
                       void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   const auto selection = static_cast<Selection*>(workspace);
-  begin_selection<<<1, 256, 0, s>>>(selection, k);
+  launch({1, 256, s}, begin_selection, selection, k);
   const std::int64_t blocks = (n + 4 * threads - 1) / (4 * threads);
   const auto grid = static_cast<unsigned>(blocks < 1024 ? blocks : 1024);
   for (int shift = 56; shift >= 0; shift -= 8)
-    selection_pass<<<grid, threads, 0, s>>>(values, n, shift, selection, out);
+    launch({grid, threads, s}, selection_pass, values, n, shift, selection, out);
   return cudaGetLastError();
 }
 

@@ -1,6 +1,7 @@
 // CUDA version: see perturbation.h for the contract. A thread makes one Philox block, hence two neighbouring values.
 #include <cuda_runtime.h>
 
+#include "measures/kernels/cuda_launch.h"
 #include "measures/kernels/perturbation.h"
 
 namespace gapbench {
@@ -69,14 +70,14 @@ int perturb_cuda(const float* w, const float* s, std::int64_t n, double sigma, c
                  float* out, void* stream) {
   if (n == 0) return cudaSuccess;
   const std::int64_t pairs = (n + static_cast<std::int64_t>(from.first & 1) + 1) / 2;
-  const auto grid = static_cast<unsigned>((pairs + threads - 1) / threads);
-  const auto on = static_cast<cudaStream_t>(stream);
+  const LaunchShape shape{static_cast<unsigned>((pairs + threads - 1) / threads), threads,
+                          static_cast<cudaStream_t>(stream)};
   const auto width = static_cast<float>(sigma);
   const bool aligned = from.first % 2 == 0 && even(w) && even(out) && (s == nullptr || even(s));
-  if (s != nullptr && aligned) perturb<true, true><<<grid, threads, 0, on>>>(w, s, n, width, from, out);
-  if (s != nullptr && !aligned) perturb<true, false><<<grid, threads, 0, on>>>(w, s, n, width, from, out);
-  if (s == nullptr && aligned) perturb<false, true><<<grid, threads, 0, on>>>(w, s, n, width, from, out);
-  if (s == nullptr && !aligned) perturb<false, false><<<grid, threads, 0, on>>>(w, s, n, width, from, out);
+  if (s != nullptr && aligned) launch(shape, perturb<true, true>, w, s, n, width, from, out);
+  if (s != nullptr && !aligned) launch(shape, perturb<true, false>, w, s, n, width, from, out);
+  if (s == nullptr && aligned) launch(shape, perturb<false, true>, w, s, n, width, from, out);
+  if (s == nullptr && !aligned) launch(shape, perturb<false, false>, w, s, n, width, from, out);
   return cudaGetLastError();
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "measures/kernels/cuda_launch.h"
 #include "measures/kernels/segment_norms.h"
 
 namespace gapbench {
@@ -240,16 +241,16 @@ template <class Use>
 void for_each_launch(const Segment* segments, std::int64_t count, double p, double q, const Use& use) {
   const std::int64_t size = unit_size(segments, count);
   for (std::int64_t start = 0; start < count; start += most_segments) {
-    Launch launch{};
-    launch.p = p;
-    launch.q = q;
-    launch.count = static_cast<int>(count - start < most_segments ? count - start : most_segments);
-    for (int i = 0; i < launch.count; ++i) {
-      launch.segment[i] = segments[start + i];
-      launch.units[i] = cut(segments[start + i], p == q, size);
-      launch.first[i + 1] = launch.first[i] + launch.units[i].count;
+    Launch in{};
+    in.p = p;
+    in.q = q;
+    in.count = static_cast<int>(count - start < most_segments ? count - start : most_segments);
+    for (int i = 0; i < in.count; ++i) {
+      in.segment[i] = segments[start + i];
+      in.units[i] = cut(segments[start + i], p == q, size);
+      in.first[i + 1] = in.first[i] + in.units[i].count;
     }
-    use(launch, start);
+    use(in, start);
   }
 }
 
@@ -270,10 +271,10 @@ int segment_norms_cuda(const Segment* segments, std::int64_t count, double p, do
   const auto kernel = plain && p == 2   ? of_units<Power::two>
                       : plain && p == 1 ? of_units<Power::one>
                                         : of_units<Power::any>;
-  for_each_launch(segments, count, p, q, [&](const Launch& launch, std::int64_t start) {
-    const std::int64_t blocks = launch.first[launch.count];
-    if (blocks > 0) kernel<<<static_cast<unsigned>(blocks), threads, 0, s>>>(launch, units);
-    of_segments<<<static_cast<unsigned>(launch.count), threads, 0, s>>>(launch, units, out + start);
+  for_each_launch(segments, count, p, q, [&](const Launch& in, std::int64_t start) {
+    const std::int64_t blocks = in.first[in.count];
+    if (blocks > 0) launch({static_cast<unsigned>(blocks), threads, s}, kernel, in, units);
+    launch({static_cast<unsigned>(in.count), threads, s}, of_segments, in, units, out + start);
     units += blocks;
   });
   return cudaGetLastError();

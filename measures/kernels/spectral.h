@@ -1,6 +1,7 @@
 // Kernels: norms of weight arrays and of the operators they stand for. Plain float64 loops and Eigen.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -43,6 +44,14 @@ struct ConvShape {
   std::int64_t outputs, inputs, kernel_height, kernel_width, height, width, stride, padding;
 };
 OperatorNorm conv_operator_norm(std::span<const float> w, const ConvShape& shape);
+
+// CUDA: `w`, `out` and `workspace` (aligned to 256 bytes) are on the device. Enqueues up to 1,202 kernels on `stream` (a
+// cudaStream_t) and returns without waiting; results do not depend on the launch. Returns a cudaError_t as int. The same
+// iteration, stopping rule and limit from another fixed start, without re-orthogonalisation, and dense layers too; O(1) vectors
+// of memory.
+std::size_t conv_operator_norm_cuda_workspace(const ConvShape& shape);
+int conv_operator_norm_cuda(const float* w, const ConvShape& shape, OperatorNorm* out, void* workspace,
+                            void* stream);
 
 // The spectral proxy of the weight-correlation paper's released code.
 //

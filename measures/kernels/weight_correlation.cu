@@ -12,6 +12,7 @@
 
 #include <cmath>
 
+#include "measures/kernels/cuda_launch.h"
 #include "measures/kernels/weight_correlation.h"
 
 namespace gapbench {
@@ -61,7 +62,7 @@ __host__ __device__ constexpr int slice_stride(int length) {
 template <int Length, int Each>
 __global__ void __launch_bounds__(threads) slice_sums(RowBatches in, SlicePlan plan, CosineSum* out) {
   constexpr int stride = slice_stride(Length);
-  extern __shared__ float4 memory[];
+  float4* const memory = dynamic_shared<float4>();
   const int channels = 1 << plan.channels_log2;
   float* const unit = reinterpret_cast<float*>(memory);
   double* const partial =
@@ -172,7 +173,7 @@ bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
   cudaFuncSetAttribute(slice_sums<Length, Each>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(most_shared));
   const auto grid = static_cast<unsigned>(blocks_of(in.batches, std::int64_t{1} << plan.channels_log2));
-  slice_sums<Length, Each><<<grid, threads, bytes, stream>>>(in, plan, out);
+  launch({grid, threads, stream, bytes}, slice_sums<Length, Each>, in, plan, out);
   return true;
 }
 
@@ -369,15 +370,15 @@ int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* worksp
   if (in.rows > 0) {
     const std::int64_t panel_rows = blocks_of(in.rows, tile) * tile,
                        panel_steps = blocks_of(in.length, 32) * 32;
-    inverse_norms<<<static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, 0, s>>>(in,
-                                                                                                    inverse);
+    launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, inverse_norms, in,
+           inverse);
     const std::int64_t moves = in.batches * (panel_rows / 32) * (panel_steps / 32);
-    if (moves > 0) make_panels<<<static_cast<unsigned>(moves), threads, 0, s>>>(in, inverse, panels);
+    if (moves > 0) launch({static_cast<unsigned>(moves), threads, s}, make_panels, in, inverse, panels);
     const std::int64_t tiles = tiles_above(in.rows);
-    tile_sums<<<static_cast<unsigned>(in.batches * tiles), threads, 0, s>>>(
-        panels, static_cast<int>(panel_rows), static_cast<int>(panel_steps), tiles, partial);
+    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums, panels,
+           static_cast<int>(panel_rows), static_cast<int>(panel_steps), tiles, partial);
   }
-  finish<<<static_cast<unsigned>(in.batches), threads, 0, s>>>(in, inverse, partial, out);
+  launch({static_cast<unsigned>(in.batches), threads, s}, finish, in, inverse, partial, out);
   return cudaGetLastError();
 }
 

@@ -5,21 +5,12 @@
 
 #include "measures/kernels/conv_spectral.h"
 #include "measures/numerics/instruction_set.h"
-#include "measures/numerics/philox.h"
-#include "tests/support/catch.h"
+#include "tests/measures/conv_spectral_cases.h"
 
 using namespace gapbench;
 using namespace gapbench::kernels;
 
 namespace {
-
-std::vector<float> random_kernel(const CircularConv& c, std::uint64_t seed, double scale = 1) {
-  RandomStream random(random_key("circular convolution", "kernel"), seed);
-  std::vector<float> w;
-  for (std::int64_t i = 0; i < c.outputs * c.inputs * c.kernel_height * c.kernel_width; ++i)
-    w.push_back(static_cast<float>(scale * random.normal()));
-  return w;
-}
 
 // Singular values of y[o, m, n] = sum K[o, i, a, b] x[i, (s m + a) mod H, (s n + b) mod W].
 Eigen::VectorXd dense_singular_values(const std::vector<float>& w, const CircularConv& c) {
@@ -39,16 +30,10 @@ Eigen::VectorXd dense_singular_values(const std::vector<float>& w, const Circula
   return Eigen::BDCSVD<Eigen::MatrixXd>(m).singularValues();
 }
 
-const std::vector<CircularConv> small = {
-    {5, 4, 3, 3, 8, 8, 1}, {5, 4, 3, 3, 8, 8, 2},   {3, 6, 3, 3, 7, 5, 1},  {3, 6, 5, 5, 7, 9, 2},
-    {4, 3, 3, 1, 6, 5, 1}, {2, 2, 3, 3, 1, 1, 2},   {6, 2, 1, 1, 4, 4, 2},  {7, 5, 1, 1, 4, 4, 1},
-    {2, 3, 3, 3, 2, 2, 1}, {1, 1, 3, 3, 5, 6, 1},   {9, 1, 3, 3, 4, 6, 1},  {1, 9, 3, 3, 6, 4, 3},
-    {4, 4, 2, 4, 6, 6, 3}, {20, 18, 3, 3, 4, 3, 1}, {17, 33, 3, 3, 3, 4, 2}};
-
 }  // namespace
 
 TEST_CASE("singular values of a circular convolution are those of its dense matrix") {
-  for (const CircularConv& c : small) {
+  for (const CircularConv& c : small_convolutions) {
     CAPTURE(c.outputs, c.inputs, c.kernel_height, c.kernel_width, c.height, c.width, c.stride);
     const std::vector<float> w = random_kernel(c, 1);
     const Eigen::VectorXd expected = dense_singular_values(w, c);
@@ -78,23 +63,13 @@ TEST_CASE("singular values of a circular convolution are those of its dense matr
 }
 
 TEST_CASE("the norm's bounds and stopping lose nothing, whatever the spectrum and the number of threads") {
-  for (const CircularConv& c : {CircularConv{24, 24, 3, 3, 8, 8, 1}, CircularConv{40, 12, 3, 3, 6, 7, 1},
-                                CircularConv{12, 40, 3, 3, 5, 4, 1}, CircularConv{33, 16, 5, 5, 4, 4, 2}})
-    for (std::uint64_t seed = 0; seed < 6; ++seed) {
-      CAPTURE(c.outputs, c.inputs, seed);
-      std::vector<float> w = random_kernel(c, seed, seed == 1 ? 1e-40 : seed == 2 ? 1e30 : 1);
-      const auto taps = static_cast<std::size_t>(c.kernel_height * c.kernel_width);
-      if (seed >= 3)  // a trained kernel's falling spectrum, larger at the frequency 0 or at another
-        for (std::size_t i = 0; i < w.size(); ++i) {
-          const float sign = seed == 4 && i % taps % 2 == 1 ? -1.0f : 1.0f;
-          w[i] = w[i] / static_cast<float>(1 + i / taps % 7) + (seed < 5 ? 0.3f * sign : 0.0f);
-        }
-      const OperatorNorm norm = circular_conv_norm(w, c);
-      CHECK(norm.converged);
-      CHECK(norm.residual <= 2e-7);
-      CHECK(norm.value / circular_conv_norm_ref(w, c).value == Approx(1).epsilon(1e-7));
-      for (const int threads : {2, 5}) CHECK(circular_conv_norm(w, c, threads).value == norm.value);
-    }
+  for_each_spectrum([](const std::vector<float>& w, const CircularConv& c) {
+    const OperatorNorm norm = circular_conv_norm(w, c);
+    CHECK(norm.converged);
+    CHECK(norm.residual <= 2e-7);
+    CHECK(norm.value / circular_conv_norm_ref(w, c).value == Approx(1).epsilon(1e-7));
+    for (const int threads : {2, 5}) CHECK(circular_conv_norm(w, c, threads).value == norm.value);
+  });
 }
 
 TEST_CASE("circular norms of special kernels") {

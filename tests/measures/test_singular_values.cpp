@@ -5,26 +5,12 @@
 #include <numbers>
 #include <vector>
 
-#include "measures/kernels/singular_values.h"
-#include "measures/numerics/philox.h"
-#include "tests/support/catch.h"
+#include "tests/measures/singular_value_cases.h"
 
 using namespace gapbench;
 using namespace gapbench::kernels;
 
 namespace {
-
-std::vector<float> normals(std::int64_t n, std::uint64_t stream, float scale = 1) {
-  RandomStream random(random_key("singular values", "test"), stream);
-  std::vector<float> v;
-  for (std::int64_t i = 0; i < n; ++i) v.push_back(scale * static_cast<float>(random.normal()));
-  return v;
-}
-
-MatrixBatch contiguous(const std::vector<float>& v, std::int64_t batches, std::int64_t rows,
-                       std::int64_t columns) {
-  return {v.data(), batches, rows, columns, rows * columns, columns, 1};
-}
 
 std::vector<double> values_of(const MatrixBatch& in, int threads = 1) {
   std::vector<double> s(static_cast<std::size_t>(in.batches * std::min(in.rows, in.columns)), -1);
@@ -33,24 +19,9 @@ std::vector<double> values_of(const MatrixBatch& in, int threads = 1) {
 }
 
 void compare(const MatrixBatch& in) {
-  const std::int64_t n = std::min(in.rows, in.columns);
-  CAPTURE(in.batches, in.rows, in.columns);
-  std::vector<double> expected(static_cast<std::size_t>(in.batches * n));
-  singular_values_ref(in, expected.data());
   const std::vector<double> one = values_of(in), three = values_of(in, 3);
-  REQUIRE(one.size() == three.size());
   CHECK((one.empty() || std::memcmp(one.data(), three.data(), one.size() * sizeof(double)) == 0));
-  double worst = 0;
-  for (std::int64_t b = 0; b < in.batches; ++b)
-    for (std::int64_t i = 0; i < n; ++i) {
-      const auto at = static_cast<std::size_t>(b * n + i), top = static_cast<std::size_t>(b * n);
-      if (i > 0) CHECK(one[at] <= one[at - 1]);
-      if (expected[top] == 0)
-        CHECK(one[at] == 0);
-      else
-        worst = std::max(worst, std::abs(one[at] - expected[at]) / expected[top]);
-    }
-  CHECK(worst <= 2 * singular_values_error(in.rows, in.columns));  // the reference has as much
+  check_singular_values(in, one);
 }
 
 }  // namespace
@@ -64,32 +35,7 @@ TEST_CASE("singular values agree with the reference") {
 }
 
 TEST_CASE("singular values of extreme scales, of low rank and of zeros") {
-  for (const float scale : {1e-42f, 1e-20f, 1e20f, 1e37f})
-    compare(contiguous(normals(9 * 20 * 30, 1, scale), 9, 20, 30));
-  std::vector<float> low(10 * 24 * 16, 0.0f);  // rank r for matrix r
-  const std::vector<float> left = normals(24 * 16, 2), right = normals(16 * 16, 3);
-  for (int b = 0; b < 10; ++b)
-    for (int r = 0; r < 24; ++r)
-      for (int c = 0; c < 16; ++c)
-        for (int k = 0; k < b; ++k)
-          low[static_cast<std::size_t>((b * 24 + r) * 16 + c)] +=
-              left[static_cast<std::size_t>(r * 16 + k)] * right[static_cast<std::size_t>(k * 16 + c)];
-  compare(contiguous(low, 10, 24, 16));
-  // zero columns and rows in the middle, a zero on the bidiagonal's diagonal
-  std::vector<float> holes = normals(8 * 12 * 12, 4);
-  for (int b = 0; b < 8; ++b)
-    for (int i = 0; i < 12; ++i)
-      holes[static_cast<std::size_t>((b * 12 + i) * 12 + b)] =
-          holes[static_cast<std::size_t>((b * 12 + b) * 12 + i)] = 0;
-  compare(contiguous(holes, 8, 12, 12));
-  std::vector<float> bidiagonal(3 * 6 * 6, 0.0f);
-  for (int b = 0; b < 3; ++b)
-    for (int i = 0; i < 6; ++i) {
-      bidiagonal[static_cast<std::size_t>((b * 6 + i) * 6 + i)] =
-          i == b * 2 ? 0.0f : 1.0f + static_cast<float>(i);
-      if (i < 5) bidiagonal[static_cast<std::size_t>((b * 6 + i) * 6 + i + 1)] = 0.5f;
-    }
-  compare(contiguous(bidiagonal, 3, 6, 6));
+  for_each_special_matrix(compare);
 }
 
 TEST_CASE("singular values in closed form") {

@@ -1,54 +1,14 @@
 // Operator norms against singular values of the dense matrix, built by brute force.
-#include <Eigen/Dense>
 #include <cmath>
 #include <vector>
 
-#include "measures/kernels/spectral.h"
-#include "measures/numerics/philox.h"
-#include "tests/support/catch.h"
+#include "tests/measures/spectral_cases.h"
 
 using namespace gapbench;
 using namespace gapbench::kernels;
 
-namespace {
-
-std::vector<float> random_values(std::int64_t n, std::uint64_t seed) {
-  RandomStream random(seed, 77);
-  std::vector<float> v;
-  for (std::int64_t i = 0; i < n; ++i) v.push_back(static_cast<float>(random.normal()));
-  return v;
-}
-
-double largest_singular_value(const Eigen::MatrixXd& m) {
-  return Eigen::JacobiSVD<Eigen::MatrixXd>(m).singularValues()[0];
-}
-
-// The matrix of a convolution, column by column from the definition.
-Eigen::MatrixXd dense_matrix(const std::vector<float>& w, const ConvShape& s) {
-  const std::int64_t oh = (s.height + 2 * s.padding - s.kernel_height) / s.stride + 1,
-                     ow = (s.width + 2 * s.padding - s.kernel_width) / s.stride + 1;
-  Eigen::MatrixXd m = Eigen::MatrixXd::Zero(s.outputs * oh * ow, s.inputs * s.height * s.width);
-  for (std::int64_t o = 0; o < s.outputs; ++o)
-    for (std::int64_t i = 0; i < s.inputs; ++i)
-      for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
-        for (std::int64_t kx = 0; kx < s.kernel_width; ++kx)
-          for (std::int64_t y = 0; y < oh; ++y)
-            for (std::int64_t x = 0; x < ow; ++x) {
-              const std::int64_t iy = y * s.stride + ky - s.padding, ix = x * s.stride + kx - s.padding;
-              if (iy < 0 || iy >= s.height || ix < 0 || ix >= s.width) continue;
-              m((o * oh + y) * ow + x, (i * s.height + iy) * s.width + ix) += w[static_cast<std::size_t>(
-                  ((o * s.inputs + i) * s.kernel_height + ky) * s.kernel_width + kx)];
-            }
-  return m;
-}
-
-}  // namespace
-
 TEST_CASE("conv operator norm is the largest singular value of the dense matrix") {
-  for (const ConvShape& s : {ConvShape{5, 4, 3, 3, 8, 8, 1, 1}, ConvShape{5, 4, 3, 3, 8, 8, 2, 1},
-                             ConvShape{3, 6, 3, 3, 7, 5, 1, 0}, ConvShape{3, 6, 5, 5, 7, 9, 2, 2},
-                             ConvShape{4, 3, 3, 1, 6, 5, 1, 1}, ConvShape{2, 2, 3, 3, 1, 1, 2, 1},
-                             ConvShape{6, 2, 1, 1, 4, 4, 2, 0}, ConvShape{7, 5, 1, 1, 4, 4, 1, 0}}) {
+  for (const ConvShape& s : padded_convolutions) {
     const auto w = random_values(s.outputs * s.inputs * s.kernel_height * s.kernel_width,
                                  static_cast<std::uint64_t>(s.outputs * 100 + s.height));
     CAPTURE(s.outputs, s.inputs, s.kernel_height, s.height, s.width, s.stride, s.padding);

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,7 +28,8 @@ inline void skip_without_device() {
 class DeviceBytes {
  public:
   explicit DeviceBytes(std::size_t bytes, std::size_t offset = 0) : bytes_(bytes), offset_(guard + offset) {
-    const std::vector<unsigned char> pattern(offset_ + bytes + guard, 0xA5);
+    std::vector<unsigned char> pattern(offset_ + bytes + guard, 0xA5);
+    std::fill_n(pattern.begin() + static_cast<std::ptrdiff_t>(offset_), bytes, 0xFF);  // NaN until written
     check(cudaMalloc(&data_, pattern.size()));
     check(cudaMemcpy(data_, pattern.data(), pattern.size(), cudaMemcpyHostToDevice));
   }

@@ -1,0 +1,445 @@
+// Blocks on fibres, and device memory between guard bytes: see cuda_runtime.h. Fibres begin by makecontext and switch by
+// _setjmp and _longjmp, which make no system call.
+#undef _FORTIFY_SOURCE  // its check of longjmp knows one stack only
+#include <link.h>
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "cuda_runtime.h"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace gapbench::kernels {
+extern thread_local float4 dynamic_shared_memory[];
+constexpr std::size_t most_shared = 227 * 1024, shared_guard = 1024;  // of compute capability 9.0
+thread_local float4 dynamic_shared_memory[(most_shared + shared_guard) / sizeof(float4)];
+}  // namespace gapbench::kernels
+
+namespace cuda_host {
+namespace {
+
+constexpr unsigned char poison = 0xFF, guard_byte = 0xC7;
+constexpr std::size_t guard = 256, usual_dynamic_shared = 48 * 1024, stack_bytes = 256 * 1024;
+constexpr unsigned most_threads = 1024, lanes = 32;
+
+enum class State { ready, at_barrier, in_warp, done };
+
+struct Fibre {
+  uint3 index;
+  State state = State::done;
+  const char* name = "";
+  std::source_location where;
+  unsigned mask = 0;        // of the warp function
+  std::uint64_t value = 0;  // put in, then taken out
+  int from = 0;             // the lane whose value is taken; -1: the ballot
+  bool flag = false;
+  std::deque<std::vector<std::tuple<void*, const void*, std::size_t>>> copies;  // groups; the last is open
+  void* stack = nullptr;
+  jmp_buf context;
+  void* fake_stack = nullptr;
+};
+
+std::vector<std::unique_ptr<Fibre>> fibres;
+unsigned count, running;  // threads of the block, the one that runs
+bool barrier_flag;
+int barrier_count;
+jmp_buf scheduler;
+ucontext_t scheduler_start;
+const std::function<void()>* body;
+std::map<const char*, std::pair<std::size_t, char*>> allocations;  // by where the guard begins
+std::map<const void*, int> allowed_shared;
+cudaError_t last_error = cudaSuccess;
+std::uint64_t launches;
+
+[[noreturn]] void fail(const char* what) {
+  std::fprintf(stderr, "CUDA on the CPU: %s\n", what);
+  std::abort();
+}
+
+void describe(const Fibre& f) {
+  std::fprintf(stderr, "  block %u, thread %u: ", blockIdx.x, f.index.x);
+  if (f.state == State::done)
+    std::fprintf(stderr, "has returned\n");
+  else if (f.state == State::ready)
+    std::fprintf(stderr, "runs\n");
+  else
+    std::fprintf(stderr, "waits at %s, %s:%u, mask %08x\n", f.name, f.where.file_name(),
+                 static_cast<unsigned>(f.where.line()), f.mask);
+}
+
+[[noreturn]] void fail(const char* what, const Fibre& a, const Fibre& b) {
+  describe(a);
+  describe(b);
+  fail(what);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+const void* scheduler_bottom;
+std::size_t scheduler_size;
+#endif
+
+void to_scheduler(Fibre& f) {
+  if (_setjmp(f.context) == 0) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&f.fake_stack, scheduler_bottom, scheduler_size);
+#endif
+    _longjmp(scheduler, 1);
+  }
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(f.fake_stack, &scheduler_bottom, &scheduler_size);
+#endif
+}
+
+void fibre_main() {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(nullptr, &scheduler_bottom, &scheduler_size);
+#endif
+  Fibre& f = *fibres[running];
+  while (true) {
+    to_scheduler(f);
+    (*body)();
+    f.copies.clear();
+    f.state = State::done;
+  }
+}
+
+void resume(unsigned thread) {
+  Fibre& f = *fibres[thread];
+  running = thread;
+  threadIdx = f.index;
+#if defined(__SANITIZE_ADDRESS__)
+  void* fake_stack = nullptr;
+#endif
+  if (_setjmp(scheduler) == 0) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&fake_stack, f.stack, stack_bytes);
+#endif
+    _longjmp(f.context, 1);
+  }
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+}
+
+void make_fibre() {
+  fibres.push_back(std::make_unique<Fibre>());
+  Fibre& f = *fibres.back();
+  running = static_cast<unsigned>(fibres.size()) - 1;
+  void* const memory =  // an overflow runs into the page below
+      mmap(nullptr, stack_bytes + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) fail("no memory for another stack");
+  f.stack = static_cast<char*>(memory) + 4096;
+  mprotect(f.stack, stack_bytes, PROT_READ | PROT_WRITE);
+  ucontext_t start;
+  getcontext(&start);
+  start.uc_stack.ss_sp = f.stack;
+  start.uc_stack.ss_size = stack_bytes;
+  start.uc_link = nullptr;
+  makecontext(&start, fibre_main, 0);
+#if defined(__SANITIZE_ADDRESS__)
+  void* fake_stack = nullptr;
+#endif
+  if (_setjmp(scheduler) == 0) {
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&fake_stack, f.stack, stack_bytes);
+#endif
+    setcontext(&start);
+  }
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+#endif
+}
+
+// All thread-local memory of the program, the shared variables of all kernels among it. What else is there is put back after
+// a launch.
+struct SharedMemory {
+  char* data = nullptr;
+  std::size_t bytes = 0;
+};
+SharedMemory shared_variables() {
+  static const SharedMemory found = [] {
+    SharedMemory memory;
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* out) {
+          for (int i = 0; i < info->dlpi_phnum; ++i)
+            if (info->dlpi_phdr[i].p_type == PT_TLS)
+              *static_cast<SharedMemory*>(out) = {static_cast<char*>(info->dlpi_tls_data),
+                                                  info->dlpi_phdr[i].p_memsz};
+          return 1;  // the first is the program itself
+        },
+        &memory);
+    return memory;
+  }();
+  return found;
+}
+// Of the dynamic memory only what a kernel asked for, and a guard behind it.
+void poison_shared(std::size_t dynamic_bytes) {
+  const auto [data, bytes] = shared_variables();
+  char* const dynamic = reinterpret_cast<char*>(gapbench::kernels::dynamic_shared_memory);
+  char* const end = dynamic + sizeof gapbench::kernels::dynamic_shared_memory;
+  std::memset(data, poison, static_cast<std::size_t>(dynamic - data));
+  std::memset(dynamic, poison, dynamic_bytes);
+  std::memset(dynamic + dynamic_bytes, guard_byte, gapbench::kernels::shared_guard);
+  std::memset(end, poison, static_cast<std::size_t>(data + bytes - end));
+}
+void check_shared(std::size_t dynamic_bytes) {
+  const char* const behind =
+      reinterpret_cast<const char*>(gapbench::kernels::dynamic_shared_memory) + dynamic_bytes;
+  for (std::size_t i = 0; i < gapbench::kernels::shared_guard; ++i)
+    if (static_cast<unsigned char>(behind[i]) != guard_byte)
+      fail("a write beyond the dynamic shared memory of the launch");
+}
+
+// Threads or blocks, forward, backward or shuffled; warps stay together.
+using Order = std::vector<unsigned>;
+Order order_of(unsigned n, std::uint64_t which, unsigned together = 1) {
+  Order order, groups((n + together - 1) / together);
+  std::iota(groups.begin(), groups.end(), 0u);
+  std::mt19937_64 random(which);
+  if (which % 4 == 1) std::reverse(groups.begin(), groups.end());
+  if (which % 4 >= 2) std::shuffle(groups.begin(), groups.end(), random);
+  for (const unsigned g : groups) {
+    const auto start = static_cast<std::ptrdiff_t>(order.size());
+    for (unsigned i = g * together; i < std::min(n, (g + 1) * together); ++i) order.push_back(i);
+    if (which % 4 == 1) std::reverse(order.begin() + start, order.end());
+    if (which % 4 >= 2) std::shuffle(order.begin() + start, order.end(), random);
+  }
+  return order;
+}
+
+void run_block(const Order& order) {
+  barrier_flag = false;
+  for (unsigned t = 0; t < count; ++t) {
+    Fibre& f = *fibres[t];
+    f.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
+    f.state = State::ready;
+    f.copies.clear();
+  }
+  while (true) {
+    for (unsigned start = 0, end = 0; start < count; start = end) {  // each warp as far as it gets
+      while (end < count && order[end] / lanes == order[start] / lanes) ++end;
+      for (bool any = true; any;) {
+        any = false;
+        for (unsigned i = start; i < end; ++i)
+          if (fibres[order[i]]->state == State::ready) {
+            resume(order[i]);
+            any = true;
+          }
+      }
+    }
+    const Fibre *first = fibres[0].get(), *waiting = nullptr, *other = nullptr;
+    for (unsigned t = 0; t < count; ++t) {
+      const Fibre& f = *fibres[t];
+      if (f.state != State::done && waiting == nullptr) waiting = &f;
+      if (f.state != first->state || (f.state == State::at_barrier && f.where.line() != first->where.line()))
+        other = other == nullptr ? &f : other;
+    }
+    if (waiting == nullptr) return;
+    if (other != nullptr) fail("threads of a block wait at different places", *first, *other);
+    if (first->state != State::at_barrier)
+      fail("lanes of a warp wait for lanes that do not come", *first, *fibres[count - 1]);
+    barrier_flag = false;
+    barrier_count = 0;
+    for (unsigned t = 0; t < count; ++t) {
+      barrier_flag = barrier_flag || fibres[t]->flag;
+      barrier_count += fibres[t]->flag;
+      fibres[t]->state = State::ready;
+    }
+  }
+}
+
+void check_guards(const char* block, std::size_t bytes) {
+  for (std::size_t i = 0; i < guard; ++i)
+    if (static_cast<unsigned char>(block[i]) != guard_byte ||
+        static_cast<unsigned char>(block[guard + bytes + i]) != guard_byte)
+      fail("a write beside a block of device memory");
+}
+
+bool on_device(const void* data, std::size_t bytes) {
+  const char* const at = static_cast<const char*>(data);
+  auto after = allocations.upper_bound(at);
+  if (after == allocations.begin()) return false;
+  --after;
+  return at >= after->first + guard && at + bytes <= after->first + guard + after->second.first;
+}
+
+}  // namespace
+
+cudaError_t allow_dynamic_shared(const void* kernel, int bytes) {
+  if (bytes < 0 || static_cast<std::size_t>(bytes) > gapbench::kernels::most_shared)
+    return last_error = cudaErrorInvalidValue;
+  allowed_shared[kernel] = bytes;
+  return cudaSuccess;
+}
+
+cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std::function<void()>& call) {
+  const auto allowed = allowed_shared.find(kernel);
+  const std::size_t most = std::max(
+      usual_dynamic_shared, allowed == allowed_shared.end() ? 0 : static_cast<std::size_t>(allowed->second));
+  const std::uint64_t threads = std::uint64_t{config.blockDim.x} * config.blockDim.y * config.blockDim.z,
+                      blocks = std::uint64_t{config.gridDim.x} * config.gridDim.y * config.gridDim.z;
+  if (threads == 0 || threads > most_threads || blocks == 0 || config.gridDim.x > 0x7FFFFFFFu ||
+      config.gridDim.y > 65535 || config.gridDim.z > 65535 || config.dynamicSmemBytes > most)
+    return last_error = cudaErrorInvalidConfiguration;
+  count = static_cast<unsigned>(threads);
+  blockDim = config.blockDim;
+  gridDim = config.gridDim;
+  body = &call;
+  while (fibres.size() < count) make_fibre();
+  const std::uint64_t launch = launches++;
+  const SharedMemory shared = shared_variables();
+  const std::vector<char> kept(shared.data, shared.data + shared.bytes);
+  std::vector<Order> orders;
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(blocks, 4); ++i)
+    orders.push_back(order_of(count, launch + i, lanes));
+  for (const unsigned b : order_of(static_cast<unsigned>(blocks), launch / 4)) {
+    blockIdx = {b % gridDim.x, b / gridDim.x % gridDim.y, b / gridDim.x / gridDim.y};
+    poison_shared(config.dynamicSmemBytes);
+    run_block(orders[b % orders.size()]);
+    check_shared(config.dynamicSmemBytes);
+  }
+  std::copy(kept.begin(), kept.end(), shared.data);
+  for (const auto& [block, size] : allocations) check_guards(block, size.first);
+  return cudaSuccess;
+}
+
+bool barrier(bool value, const char* name, const std::source_location& where, int* number) {
+  Fibre& f = *fibres[running];
+  f.state = State::at_barrier;
+  f.name = name;
+  f.where = where;
+  f.flag = value;
+  to_scheduler(f);
+  if (number != nullptr) *number = barrier_count;
+  return barrier_flag;
+}
+
+std::uint64_t exchange(unsigned mask, std::uint64_t value, int from_lane, const char* name,
+                       const std::source_location& where) {
+  const unsigned me = running, base = me / lanes * lanes, present = std::min(lanes, count - base);
+  Fibre& f = *fibres[me];
+  if (present < lanes) mask &= (1u << present) - 1;
+  f.state = State::in_warp;
+  f.name = name;
+  f.where = where;
+  f.mask = mask;
+  f.value = value;
+  f.from = from_lane;
+  if ((mask >> (me - base) & 1) == 0) fail("a lane calls a warp function whose mask lacks it", f, f);
+  if (from_lane >= 0 && (mask >> from_lane & 1) == 0 && from_lane < static_cast<int>(present))
+    fail("a shuffle reads a lane that takes no part", f, f);
+  bool all = true;
+  for (unsigned l = 0; l < present; ++l) {
+    if ((mask >> l & 1) == 0) continue;
+    const Fibre& other = *fibres[base + l];
+    if (other.state != State::in_warp) {
+      all = false;
+    } else if (other.mask != mask || other.where.line() != where.line() || other.name != name) {
+      fail("lanes of a warp meet in different warp functions", f, other);
+    }
+  }
+  if (!all) {
+    to_scheduler(f);
+    return f.value;
+  }
+  std::uint64_t values[lanes] = {}, votes = 0;
+  for (unsigned l = 0; l < present; ++l)
+    if (mask >> l & 1) {
+      values[l] = fibres[base + l]->value;
+      votes |= values[l] != 0 ? std::uint64_t{1} << l : 0;
+    }
+  for (unsigned l = 0; l < present; ++l)
+    if (mask >> l & 1) {
+      Fibre& other = *fibres[base + l];
+      other.value = other.from < 0 ? votes : values[other.from];
+      other.state = State::ready;
+    }
+  return f.value;
+}
+
+unsigned ballot(unsigned mask, bool value, const char* name, const std::source_location& where) {
+  return static_cast<unsigned>(exchange(mask, value, -1, name, where));
+}
+
+void copy_later(void* to, const void* from, std::size_t bytes) {
+  if ((bytes != 4 && bytes != 8 && bytes != 16) || reinterpret_cast<std::uintptr_t>(to) % bytes != 0 ||
+      reinterpret_cast<std::uintptr_t>(from) % bytes != 0)
+    fail("an asynchronous copy of another size than 4, 8 or 16 bytes, or not aligned to it");
+  Fibre& f = *fibres[running];
+  if (f.copies.empty()) f.copies.emplace_back();
+  f.copies.back().emplace_back(to, from, bytes);
+}
+void commit_copies() {
+  Fibre& f = *fibres[running];
+  if (f.copies.empty()) f.copies.emplace_back();
+  f.copies.emplace_back();
+}
+void wait_for_copies(std::size_t newest_left) {
+  Fibre& f = *fibres[running];
+  while (f.copies.size() > newest_left + 1) {
+    for (const auto& [to, from, bytes] : f.copies.front()) std::memcpy(to, from, bytes);
+    f.copies.pop_front();
+  }
+}
+
+}  // namespace cuda_host
+
+using namespace cuda_host;
+
+cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  *data = nullptr;
+  if (bytes == 0) return cudaSuccess;
+  const std::size_t all = (guard + bytes + guard + guard - 1) / guard * guard;
+  char* const block = static_cast<char*>(std::aligned_alloc(guard, all));
+  if (block == nullptr) fail("no memory for a block of device memory");
+  std::memset(block, guard_byte, all);
+  std::memset(block + guard, poison, bytes);
+  allocations[block] = {bytes, block};
+  *data = block + guard;
+  return cudaSuccess;
+}
+cudaError_t cudaFree(void* data) {
+  if (data == nullptr) return cudaSuccess;
+  const auto found = allocations.find(static_cast<const char*>(data) - guard);
+  if (found == allocations.end()) return last_error = cudaErrorInvalidValue;
+  check_guards(found->first, found->second.first);
+  std::free(found->second.second);
+  allocations.erase(found);
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice,
+             from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (bytes == 0) return cudaSuccess;
+  if ((to_device && !on_device(to, bytes)) || (from_device && !on_device(from, bytes)))
+    return last_error = cudaErrorInvalidValue;
+  std::memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
+  if (bytes > 0 && !on_device(to, bytes)) return last_error = cudaErrorInvalidValue;
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaGetLastError() {
+  return std::exchange(last_error, cudaSuccess);
+}
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaSuccess             ? "no error"
+         : error == cudaErrorInvalidValue ? "invalid argument"
+                                          : "invalid configuration argument";
+}
