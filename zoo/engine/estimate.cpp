@@ -133,14 +133,14 @@ TrainingEstimate estimate_training(std::vector<ModelSpec> models, TrainingDataCa
   thread_seconds *= 4.0 / 3;
 
   double stack_seconds = 0, stack_memory = 0;
-  if (split.stacks) {
-    estimate.cuda = split.cuda;
-    estimate.device = stack::device_name(split.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU));
-    estimate.stacks = plan_stacks(split.groups, data, log, split.cuda, measured_groups);
+  if (split.place.stacks) {
+    estimate.cuda = split.place.cuda;
+    estimate.device = stack::device_name(stack::device_of(split.place.cuda));
+    estimate.stacks = plan_stacks(split.groups, data, log, split.place.cuda, measured_groups);
     for (const StackPlan& plan : estimate.stacks) {
       stack_seconds += plan.seconds();
       stack_memory = std::max(stack_memory, plan.host_bytes);
-      if (split.cuda) estimate.device_memory = std::max(estimate.device_memory, plan.device_bytes);
+      if (split.place.cuda) estimate.device_memory = std::max(estimate.device_memory, plan.device_bytes);
     }
   }
   estimate.seconds = std::max(stack_seconds, thread_seconds / options.workers);

@@ -10,6 +10,10 @@
 
 namespace gapbench::stack {
 
+/// The device of stacks: the first CUDA device, or the CPU.
+inline at::Device device_of(bool cuda) {
+  return cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+}
 /// Whether the build has CUDA and a device is there.
 bool cuda_device_present();
 /// Bytes that are free on the device now, with what the allocator holds unused. Of the CPU: 1 GiB.

@@ -49,7 +49,7 @@ class GroupRun {
            const StackOptions& options)
       : events_(events),
         options_(options),
-        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
+        device_(stack::device_of(options.cuda)),
         execution_("stack/" + stack::device_name(device_) + "/LibTorch " GAPBENCH_TORCH_VERSION) {
     for (ModelSpec& m : models) queue_.push_back(std::move(m));
     const ModelSpec& first = queue_.front();
@@ -254,10 +254,7 @@ class StackExecutor final : public Executor {
  public:
   explicit StackExecutor(const StackOptions& options) : options_(options) {}
 
-  std::string name() const override {
-    return std::string("stack/") +
-           stack::device_name(options_.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU));
-  }
+  std::string name() const override { return "stack/" + stack::device_name(stack::device_of(options_.cuda)); }
 
   void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
     at::set_num_threads(1);  // a sum that threads share would depend on the stack's size

@@ -12,7 +12,7 @@ namespace gapbench {
 
 std::vector<StackPlan> plan_stacks(const std::vector<std::vector<ModelSpec>>& groups, TrainingDataCache& data,
                                    const LogIterates& log_iterates, bool cuda, std::size_t timed) {
-  const at::Device device = cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  const at::Device device = stack::device_of(cuda);
   const stack::StreamScope scope(device);
   std::vector<StackPlan> plans;
   std::shared_ptr<const stack::DeviceData> on_device;
