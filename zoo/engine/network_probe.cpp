@@ -181,6 +181,10 @@ Probes::Probes(ExecutorChoice choice, DeviceChoice device, int models) : choice_
 }
 Probes::~Probes() = default;
 
+std::string Probes::device() const {
+  return impl_ && impl_->device.device().is_cuda() ? stack::device_name(impl_->device.device()) : "";
+}
+
 std::unique_ptr<Probe> Probes::make(const Architecture& architecture,
                                     std::shared_ptr<const TrainingData> data,
                                     std::vector<std::int64_t> labels,

@@ -31,6 +31,8 @@ class Probes {
   Probes(ExecutorChoice choice, DeviceChoice device, int models);
   ~Probes();
 
+  /// Name of the CUDA device, empty where there is none to use.
+  std::string device() const;
   /// As make_network_probe(). Throws InputError where `stack` or `fast` do not serve the architecture.
   std::unique_ptr<Probe> make(const Architecture& architecture, std::shared_ptr<const TrainingData> data,
                               std::vector<std::int64_t> labels,

@@ -40,9 +40,9 @@ class ProbeDevice {
   std::int64_t floats_ = 0;
 };
 
-/// As make_network_probe(), on `device`, which must outlive the probe; the architecture must be served (layout.h). Parameter
-/// sets and samples of a call go through in blocks that a pass of floats_of_a_pass() holds; where the device's memory ends
-/// all the same, in blocks of half the size. Each calling thread has a stream of its own.
+/// As make_network_probe(), on `device`; stacks must serve the architecture (layout.h). Parameter sets and samples of a call
+/// go through in blocks that a pass of floats_of_a_pass() holds; where the device's memory ends all the same, in blocks of
+/// half the size. Each calling thread has a stream of its own.
 /// Bits depend on the arguments and the device; on CUDA also, where its memory is short, on how much of it is free.
 /// `before_pass`, for tests, is told the floats of each pass before it is made; what it throws is as if the pass threw.
 std::unique_ptr<Probe> make_stack_probe(const Architecture& architecture,
