@@ -80,7 +80,11 @@ struct RepeatedStep::Graph {
 };
 RepeatedStep::RepeatedStep(const at::Device& device, std::function<void()> work)
     : device_(device), work_(std::move(work)) {}
-RepeatedStep::~RepeatedStep() = default;
+RepeatedStep::~RepeatedStep() {
+  if (!graph_) return;
+  const std::unique_lock lock(recording);
+  graph_.reset();
+}
 RepeatedStep::RepeatedStep(RepeatedStep&&) noexcept = default;
 void RepeatedStep::run() {
   if (!device_.is_cuda() || !ran_) {

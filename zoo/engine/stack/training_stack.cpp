@@ -60,7 +60,7 @@ std::string group_key(const HyperParameters& hp, const Architecture& architectur
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
-                                const TrainingData& data, const at::Device& device,
+                                const TrainingData& data, const at::Device& device, std::int64_t memory,
                                 const LogIterates& log_iterates) {
   const bool cuda = device.is_cuda();
   const std::int64_t batch = std::min(model.hp.batch_size, data.train.count);
@@ -69,10 +69,16 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
       std::clamp(static_cast<std::int64_t>((cuda ? work_of_a_step_cuda : work_of_a_step_cpu) / step),
                  std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
   // what evaluation takes is bounded apart from the members; it counts as 4 GB
-  const double room = 0.75 * static_cast<double>(free_memory(device)) - (cuda ? 4e9 : 0);
+  const double room = 0.75 * static_cast<double>(memory) - (cuda ? 4e9 : 0);
   const auto fit =
       static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data, log_iterates));
   return std::min(wanted, std::max(std::int64_t{1}, fit));
+}
+
+int streams_of(const at::Device& device) {
+  constexpr std::int64_t memory_of_a_stream = 16'000'000'000, most = 4;
+  if (!device.is_cuda()) return 1;
+  return static_cast<int>(std::clamp(free_memory(device) / memory_of_a_stream, std::int64_t{1}, most));
 }
 
 std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
@@ -106,6 +112,18 @@ DeviceData::DeviceData(std::shared_ptr<const TrainingData> data, const at::Devic
   train_images = on_device(host->train.images.data(), {host->train.count, size}, at::kFloat, device);
   test_images = on_device(host->test.images.data(), {host->test.count, size}, at::kFloat, device);
   test_labels = on_device(host->test.labels.data(), {host->test.count}, at::kLong, device);
+}
+
+std::shared_ptr<const DeviceData> DeviceDataCache::get(const std::shared_ptr<const TrainingData>& data,
+                                                       const at::Device& device) {
+  const std::lock_guard lock(mutex_);
+  auto set = sets_[data.get()].lock();  // one that is held holds its data too: the address is no other's
+  if (!set) {
+    set = std::make_shared<const DeviceData>(data, device);
+    synchronise(device);  // other threads' streams read it
+    sets_[data.get()] = set;
+  }
+  return set;
 }
 
 template <class F>

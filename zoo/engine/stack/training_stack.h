@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,10 +24,12 @@ bool serves(const HyperParameters& hp, const Architecture& architecture);
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
 
 /// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
-/// arithmetic, from 4 to `most_members`, and no more than three quarters of its free memory hold.
+/// arithmetic, from 4 to `most_members`, and no more than three quarters of `memory` bytes hold.
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
-                                const TrainingData& data, const at::Device& device,
+                                const TrainingData& data, const at::Device& device, std::int64_t memory,
                                 const LogIterates& log_iterates = {});
+/// How many stacks train on the device at a time: one on the CPU, else one for each 16 GB that are free, from 1 to 4.
+int streams_of(const at::Device& device);
 
 /// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
 std::int64_t members_in_waves(std::int64_t most, std::int64_t models);
@@ -44,6 +47,17 @@ struct DeviceData {
   at::Tensor test_labels;                ///< int64 [n]
   std::shared_ptr<const TrainingData> host;
   DeviceData(std::shared_ptr<const TrainingData> data, const at::Device& device);
+};
+
+/// The samples that stacks hold at present, each set once. Thread-safe.
+class DeviceDataCache {
+ public:
+  std::shared_ptr<const DeviceData> get(const std::shared_ptr<const TrainingData>& data,
+                                        const at::Device& device);
+
+ private:
+  std::mutex mutex_;
+  std::map<const TrainingData*, std::weak_ptr<const DeviceData>> sets_;
 };
 
 /// What one epoch gave one member.
