@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "zoo/engine/stack/device.h"
+#include "zoo/engine/stack/epoch_plan.h"
 #include "zoo/engine/stack/iterate_ring.h"
 #include "zoo/engine/stack/network.h"
 #include "zoo/engine/stack/optimizer.h"
@@ -102,8 +103,7 @@ class TrainingStack {
     std::vector<std::int64_t> labels;
     std::int64_t epochs = 0, steps = 0;  // done
   };
-  void step(std::int64_t batch_size, const at::Tensor& order, const at::Tensor& coefficients,
-            const at::Tensor& batch);
+  void step(std::int64_t batch_size, const BatchInputs& inputs, const at::Tensor& batch);
   at::Tensor gather(const at::Tensor& indices) const;  // [K, n] to [K, n, size]
   std::vector<Metrics> metrics(const at::Tensor& images, const at::Tensor& labels);
   template <class F>
@@ -123,10 +123,9 @@ class TrainingStack {
   at::Tensor labels_;              // int64 [K, n]
   at::Tensor everywhere_, added_;  // of the targets, float [K]
   Randomness randomness_;
-  at::Tensor loss_sum_, alive_;      // double [K], bool [K]
-  at::Tensor batch_;                 // int64 [1]: the next full batch of the epoch
-  at::Tensor order_, coefficients_;  // int64 [batches, K, batch size], float [batches, coefficients, K]
-  at::Tensor tail_order_, tail_coefficients_, tail_batch_;  // of the last, smaller batch
+  at::Tensor loss_sum_, alive_;    // double [K], bool [K]
+  at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
+  EpochPlan plan_;
   std::unique_ptr<RepeatedStep> full_step_, tail_step_;
 };
 
