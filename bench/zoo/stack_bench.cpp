@@ -109,7 +109,8 @@ int run(int argc, char** argv) {
   const auto data = std::make_shared<const stack::DeviceData>(host, device);
   const ModelSpec first(name, digest, hp, 1);
   std::int64_t members = argc > 4 ? std::stoll(argv[4]) : 0;
-  if (members == 0) members = stack::members_of_a_stack(*architecture, first, *host, device);
+  if (members == 0)
+    members = stack::members_of_a_stack(*architecture, first, *host, device, stack::free_memory(device));
   const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   double seconds = 0, epoch_seconds = 0, train = 0, test = 0;
   for (const bool warm_up : {true, false}) {

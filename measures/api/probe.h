@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace gapbench {
@@ -12,6 +13,9 @@ namespace gapbench {
 class Probe {
  public:
   virtual ~Probe() = default;
+
+  /// What computes, as far as it may change bits; see `executor` in docs/file-formats.md. Empty: not known.
+  virtual std::string execution() const { return {}; }
 
   /// Number n of training samples the probe holds.
   virtual std::int64_t samples() const = 0;

@@ -62,7 +62,8 @@ struct StoredSearch {
   int revision = 0;  ///< of the search's definition: another one is not used
   Outcome outcome = Outcome::failed("not searched");
   double seconds = 0;
-  double passes = 0;  ///< forward passes of one sample it took; a gradient counts as three
+  double passes = 0;     ///< forward passes of one sample it took; a gradient counts as three
+  std::string executor;  ///< Probe::execution() of these passes; empty: an earlier version
 };
 
 /// What training left on record, for measures of its course.

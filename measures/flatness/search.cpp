@@ -387,6 +387,7 @@ Outcome stored_search(const Snapshot& snapshot, Probe* probe, const std::string&
                    : samples.finite()  ? search(samples)
                                        : Outcome::undefined("a logit of the network is not finite");
   result.passes = samples.passes();
+  result.executor = probe->execution();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   known[name] = result;
   return result.outcome;

@@ -331,7 +331,9 @@
     if (p.command) rows.push(['Command', p.command]);
     if (p.data) rows.push(['Data', `${p.data.name}, SHA-256 ${p.data.sha256}`]);
     if (p.device) rows.push(['Device', p.device + (p.threads ? `, ${p.threads} threads` : '')]);
-    if (p.executors) rows.push(['Trained by', Object.entries(p.executors).map(([name, models]) => `${name} (${models})`).join(', ')]);
+    const counted = (models) => Object.entries(models).map(([name, n]) => `${name} (${n})`).join(', ');
+    if (p.executors) rows.push(['Trained by', counted(p.executors)]);
+    if (p.measured_by) rows.push(['Measured by', counted(p.measured_by)]);
     if (p.times) rows.push(['Times of this run', Object.entries(p.times).map(([k, v]) => `${k.replace(/_s$/, '').replaceAll('_', ' ')} ${seconds(v)}`).join(', ')]);
     const seeds = [...new Set(doc.models.map((m) => m.seed).filter((s) => s !== null))];
     if (seeds.length) rows.push(['Seeds', seeds.slice(0, 20).join(', ') + (seeds.length > 20 ? ', …' : '')]);

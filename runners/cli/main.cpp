@@ -47,17 +47,20 @@ void ZooArguments::add_to(CLI::App& verb, bool trains) {
       ->check(CLI::Range(1, 4096));
   verb.add_option("--shard", shard,
                   "work on the I-th of N equal parts of the models, for several machines: I/N");
-  if (!trains) return;
-  verb.add_option("--checkpoint-every", checkpoint_s,
-                  "seconds between checkpoints of a training network (default 30)")
-      ->check(CLI::Range(0.0, 1e6));
+  if (trains)
+    verb.add_option("--checkpoint-every", checkpoint_s,
+                    "seconds between checkpoints of a training network (default 30)")
+        ->check(CLI::Range(0.0, 1e6));
   verb.add_option("--executor", executor,
                   "auto, general, fast or stack; for tests: the engine chooses, the numbers agree")
       ->check(CLI::IsMember({"auto", "general", "fast", "stack"}));
   verb.add_option(
           "--device", device,
-          "auto, cpu or cuda: where groups of models of one shape train as one computation; auto takes a "
-          "CUDA device if one is there")
+          trains
+              ? "auto, cpu or cuda: where groups of models of one shape train as one computation, and where "
+                "networks are run for measures; auto takes a CUDA device if one is there"
+              : "auto, cpu or cuda: where networks are run for measures; auto takes a CUDA device if one is "
+                "there")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
 }
 

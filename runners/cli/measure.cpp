@@ -97,6 +97,8 @@ void add_measure(CLI::App& app, Context& context) {
         throw UsageError("--model needs --network, a JSON file that says what network the tensors form");
       ForeignOptions options = arguments->foreign;
       options.data_dir = resolve_data_dir(arguments->zoo.options(context), {});
+      options.executor = arguments->zoo.executor;
+      options.device = arguments->zoo.device;
       options.workers = arguments->zoo.workers > 0
                             ? arguments->zoo.workers
                             : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

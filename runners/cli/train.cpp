@@ -20,6 +20,7 @@ void print_stacks(const TrainingPlan& plan) {
                s.steps / static_cast<double>(s.waves), 1e3 * s.step_seconds,
                s.timed ? "" : " by its arithmetic");
   }
+  if (plan.streams > 1) fmt::print("streams {} stacks train at a time\n", plan.streams);
   if (plan.stacks.size() > most) fmt::print("stacks {} more\n", plan.stacks.size() - most);
   if (plan.failing > 0)
     fmt::print("failing {} models, which --executor stack does not serve; run without it\n", plan.failing);

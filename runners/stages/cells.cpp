@@ -45,6 +45,7 @@ MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe
   MeasureCell cell;
   cell.measure = measure.info.id;
   cell.revision = measure.info.revision;
+  if (probe != nullptr && (measure.info.needs & needs_probe) != 0) cell.executor = probe->execution();
   const auto start = std::chrono::steady_clock::now();
   try {
     cell.outcome = measure.compute(snapshot, probe);
@@ -55,12 +56,20 @@ MeasureCell compute_cell(const Measure& measure, const Snapshot& snapshot, Probe
   return cell;
 }
 
+std::set<std::string> executors_of(const std::vector<MeasureCell>& cells) {
+  std::set<std::string> names;
+  for (const MeasureCell& cell : cells)
+    if (!cell.executor.empty()) names.insert(cell.executor);
+  return names;
+}
+
 json to_json(const MeasureCell& cell) {
   json j = {{"measure", cell.measure},
             {"revision", cell.revision},
             {"status", to_string(cell.outcome.status())},
             {"seconds", cell.seconds}};
   add_outcome(j, cell.outcome);
+  if (!cell.executor.empty()) j["executor"] = cell.executor;
   return j;
 }
 
@@ -72,6 +81,7 @@ std::vector<MeasureCell> read_cells(const ModelStore& store, const std::string& 
       cell.measure = line.at("measure");
       cell.revision = line.at("revision");
       cell.seconds = line.at("seconds");
+      cell.executor = line.value("executor", "");
       cell.outcome = outcome_from_json(line);
       cells.push_back(std::move(cell));
     } catch (const json::exception& e) {
@@ -94,7 +104,7 @@ std::map<std::string, StoredSearch> read_searches(const ModelStore& store, const
   for (const json& line : store.read_json_lines(model_id, "searches.jsonl")) {
     try {
       searches[line.at("search")] = {line.at("revision"), outcome_from_json(line), line.at("seconds"),
-                                     line.at("passes")};
+                                     line.at("passes"), line.value("executor", "")};
     } catch (const json::exception& e) {
       malformed(store, model_id, "searches.jsonl", searches.size() + 1, "a search", e);
     }
@@ -112,6 +122,7 @@ void write_searches(const ModelStore& store, const std::string& model_id,
                      {"seconds", search.seconds},
                      {"passes", search.passes}});
     add_outcome(lines.back(), search.outcome);
+    if (!search.executor.empty()) lines.back()["executor"] = search.executor;
   }
   store.write_json_lines(model_id, "searches.jsonl", lines);
 }

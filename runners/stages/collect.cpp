@@ -48,6 +48,13 @@ std::string hp_text(const json& value) {
   return text;
 }
 
+std::string text_of(const std::map<std::string, std::int64_t>& executors) {
+  std::string text;
+  for (const auto& [name, count] : executors)
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " by " + name;
+  return text;
+}
+
 const char* flag(bool b) {
   return b ? "True" : "False";
 }
@@ -64,12 +71,19 @@ void collect_zoo(Zoo& zoo) {
   for (const Run& run : runs)
     if (!run.result.is_null()) ++executors[run.result.value("executor", "an earlier version")];
   if (executors.size() > 1 && zoo.options().progress != nullptr) {
-    std::string text;
-    for (const auto& [name, count] : executors)
-      text += (text.empty() ? "" : ", ") + std::to_string(count) + " by " + name;
-    zoo.options().progress->note("models of this zoo were trained by different executors (" + text +
-                                 "): the same model has other bits on another one");
+    zoo.options().progress->note("models of this zoo were trained by different executors (" +
+                                 text_of(executors) + "): the same model has other bits on another one");
   }
+
+  // networks of one kind: those that stacks do not serve are measured by another executor on any machine
+  std::map<std::string, std::map<std::string, std::int64_t>> probes;
+  for (const Run& run : runs)
+    for (const std::string& name : executors_of(run.cells)) ++probes[run.model.hp.network][name];
+  for (const auto& [network, counts] : probes)
+    if (counts.size() > 1 && zoo.options().progress != nullptr)
+      zoo.options().progress->note(
+          "measures of network " + network + " were computed by different executors (" + text_of(counts) +
+          "): they agree to rounding, those of searches within their standard error");
 
   // measures that any model has a cell of, in the order of the first model that has it; censored columns
   // where one is

@@ -332,8 +332,8 @@ ForeignResult measure_foreign(const ForeignOptions& options) {
     const bool with_derivatives = std::any_of(measures.begin(), measures.end(), [](const Measure* m) {
       return (m->info.needs & needs_gradients) != 0;
     });
-    probe = make_network_probe(architecture, data, data->train.labels, final, options.workers,
-                               ExecutorChoice::automatic, with_derivatives);
+    probe = Probes(executor_choice(options.executor), device_choice(options.device), 1)
+                .make(architecture, data, data->train.labels, final, options.workers, with_derivatives);
   }
   // the id keys the random draws of searches: the same weights, the same numbers
   Snapshot snapshot(sha256_of_file(options.model).substr(0, 16), std::move(arrays), std::move(layers),

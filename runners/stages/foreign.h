@@ -39,6 +39,7 @@ struct ForeignOptions {
       order;  ///< file of sample numbers from 0, apart by white space; empty: as the data have them
   std::vector<std::string> measures;
   int workers = 1;
+  std::string executor = "auto", device = "auto";  ///< see executor.h
 };
 
 /// One tensor of a file, and what became of it.

@@ -31,8 +31,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-constexpr unsigned needs_probe = needs_data | needs_labels | needs_gradients | needs_hessian;
-
 bool is_current(const std::vector<MeasureCell>& cells, const Measure& measure) {
   return std::any_of(cells.begin(), cells.end(), [&](const MeasureCell& c) {
     return c.measure == measure.info.id && c.is_current(measure.info);
@@ -50,13 +48,13 @@ struct Subject {
                                zoo.data().shape().classes)) {
     snapshot.searches() = read_searches(zoo.store(), model.id);
   }
-  std::unique_ptr<Probe> probe(Zoo& zoo, const ModelSpec& model, int threads,
+  std::unique_ptr<Probe> probe(Zoo& zoo, const Probes& probes, const ModelSpec& model, int threads,
                                bool with_derivatives = false) const {
     std::vector<std::span<const float>> arrays;
     for (const Array& a : snapshot.arrays()) arrays.push_back(a.final);
     const auto samples = zoo.data().get(model.hp, architecture->channels_last());
-    return make_network_probe(*architecture, samples, training_labels(model, *samples), arrays, threads,
-                              ExecutorChoice::automatic, with_derivatives);
+    return probes.make(*architecture, samples, training_labels(model, *samples), arrays, threads,
+                       with_derivatives);
   }
 };
 
@@ -68,8 +66,8 @@ int sum_of_revisions(const std::map<std::string, StoredSearch>& searches) {
 }
 
 // True when the model has a broken cell afterwards.
-bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Measure*>& measures,
-                   int threads) {
+bool measure_model(Zoo& zoo, const Probes& probes, const ModelSpec& model,
+                   const std::vector<const Measure*>& measures, int threads) {
   const ModelStore& store = zoo.store();
   Subject subject(zoo, model);
   subject.snapshot.set_threads(threads);
@@ -85,7 +83,7 @@ bool measure_model(Zoo& zoo, const ModelSpec& model, const std::vector<const Mea
   for (const Measure* measure : measures) {
     if (is_current(cells, *measure)) continue;
     if ((measure->info.needs & needs_probe) != 0 && !probe)
-      probe = subject.probe(zoo, model, threads, with_derivatives);
+      probe = subject.probe(zoo, probes, model, threads, with_derivatives);
     const int known = sum_of_revisions(snapshot.searches());
     MeasureCell computed = compute_cell(*measure, snapshot, probe.get());
     if (sum_of_revisions(snapshot.searches()) != known) write_searches(store, model.id, snapshot.searches());
@@ -118,9 +116,9 @@ void check_weights(const ModelStore& store, const std::string& id) {
     }
 }
 
-// Seconds of one core that the forward passes of the searches and of the probe will take: those of the first model, timed,
-// by each model's arithmetic. Nothing where no model needs a probe.
-double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
+// Seconds of one core, or of the device, that the forward passes of the searches and of the probe will take: those of the first
+// model, timed, by each model's arithmetic. Nothing where no model needs a probe.
+double estimated_seconds(Zoo& zoo, const Probes& probes, const std::vector<ModelSpec>& queue,
                          const std::vector<const Measure*>& measures) {
   double rate = 0, seconds = 0;  // operations a second
   for (const ModelSpec& model : queue) {
@@ -143,7 +141,7 @@ double estimated_seconds(Zoo& zoo, const std::vector<ModelSpec>& queue,
     for (const std::string& name : searches) passes += measures::typical_passes(name);
     if (rate == 0) {
       const Subject subject(zoo, model);
-      const auto probe = subject.probe(zoo, model, 1);
+      const auto probe = subject.probe(zoo, probes, model, 1);
       std::vector<std::int64_t> some(static_cast<std::size_t>(std::min<std::int64_t>(n, 100)));
       std::iota(some.begin(), some.end(), std::int64_t{0});
       std::vector<float> parameters;
@@ -185,12 +183,16 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
   Progress* progress = zoo.options().progress;
   if (progress != nullptr) progress->begin("measure", "models", summary.total, summary.earlier);
   if (!queue.empty()) zoo.data();  // loaded before the threads share it
+  const Probes probes(
+      executor_choice(zoo.options().executor), device_choice(zoo.options().device),
+      static_cast<int>(std::min<std::size_t>(queue.size(), static_cast<std::size_t>(zoo.workers()))));
   if (progress != nullptr) {
-    if (const double seconds = estimated_seconds(zoo, queue, measures); seconds > 2 * zoo.workers())
+    const int shares = probes.device().empty() ? zoo.workers() : 1;
+    if (const double seconds = estimated_seconds(zoo, probes, queue, measures); seconds > 2 * shares)
       progress->note("forward passes and searches of " + std::to_string(queue.size()) +
                      " models will take about " +
-                     std::to_string(static_cast<std::int64_t>(std::ceil(seconds / zoo.workers()))) +
-                     " s on " + std::to_string(zoo.workers()) + " workers");
+                     std::to_string(static_cast<std::int64_t>(std::ceil(seconds / shares))) + " s on " +
+                     (probes.device().empty() ? std::to_string(shares) + " workers" : probes.device()));
   }
   // threads that no model of its own keeps busy share the work of one
   const int threads_each =
@@ -208,7 +210,7 @@ StageSummary measure_zoo(Zoo& zoo, const std::vector<std::string>& patterns) {
     at::set_num_threads(1);
     for (std::size_t i = next++; i < queue.size() && !stop(); i = next++) {
       try {
-        const bool broken = measure_model(zoo, queue[i], measures, threads_each);
+        const bool broken = measure_model(zoo, probes, queue[i], measures, threads_each);
         ++(broken ? failed : fresh);
         if (progress != nullptr) progress->advance(!broken);
       } catch (...) {

@@ -1,4 +1,5 @@
 #include "runners/ranking/rank.h"
+#include "runners/stages/cells.h"
 
 #include <chrono>
 #include <ctime>
@@ -69,7 +70,7 @@ ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary&
   const auto start = std::chrono::steady_clock::now();
   const Table ledger = Table::read_csv(zoo.root() / "ledger.csv");
   double cpu_seconds = 0;
-  std::map<std::string, std::int64_t> executors;
+  std::map<std::string, std::int64_t> executors, measured_by;
   std::set<std::string> devices;
   for (const ModelSpec& m : zoo.models()) {
     if (!zoo.store().is_trained(m.id)) continue;
@@ -78,6 +79,7 @@ ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary&
         zoo.store().read_json(m.id, "result.json").value("executor", "an earlier version");
     ++executors[executor];
     devices.insert(device_of(executor));
+    for (const std::string& name : executors_of(read_cells(zoo.store(), m.id))) ++measured_by[name];
   }
 
   options.descriptions = measure_descriptions();
@@ -87,6 +89,7 @@ ordered_json rank_zoo(Zoo& zoo, const StageSummary& trained, const StageSummary&
   provenance["spec"] = json(zoo.spec().source);
   provenance["data"] = {{"name", zoo.spec().dataset}, {"sha256", zoo.models().front().data_sha256}};
   provenance["executors"] = executors;
+  if (!measured_by.empty()) provenance["measured_by"] = measured_by;
   std::string device;
   for (const std::string& d : devices) device += (device.empty() ? "" : ", ") + d;
   provenance["device"] = device;

@@ -113,6 +113,7 @@ TrainingPlan plan_training(Zoo& zoo) {
                 : options.device == DeviceChoice::cpu ? "cpu"
                                                       : "cpu, as no CUDA device is here";
   plan.cuda = estimate.cuda;
+  plan.streams = estimate.streams;
   plan.seconds = estimate.seconds;
   plan.bytes = estimate.bytes;
   plan.memory = estimate.memory;

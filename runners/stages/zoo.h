@@ -94,6 +94,7 @@ struct TrainingPlan {
   std::vector<StackPlan> stacks;         ///< longest first
   std::string device;                    ///< what stacks run on, or why there are none
   bool cuda = false;                     ///< whether that is a CUDA device
+  int streams = 0;                       ///< stacks that train at a time
   double seconds = 0;                    ///< with this call's workers and device, at most
   double bytes = 0;                      ///< of disk that the missing models will take
   double memory = 0;                     ///< bytes, at most, of a run with this call's workers

@@ -28,8 +28,13 @@ def write(folder, network, **files):
 
 def measure(folder, *arguments, measures=MEASURES):
     out = gapbench("measure", "--model", folder / "final.safetensors", "--network", folder / "net.json", "--format", "json", *arguments,
-                   "--measures", *measures)
+                   *(["--executor", sys.argv[2], "--device", "cpu"] if sys.argv[2:] else []), "--measures", *measures)
     document = json.loads(out.stdout)
+    for cell in document["measures"]:  # of those that needed the network, which executor ran it
+        if "executor" in cell:
+            assert cell["executor"].startswith("stack/cpu/" if sys.argv[2:] else ("fast/", "general/")), cell
+        else:
+            assert cell["measure"] not in ("cross-entropy", "fisher-rao") or "--data" not in arguments, cell
     return document["tensors"], {c["measure"]: c for c in document["measures"]}
 
 

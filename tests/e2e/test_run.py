@@ -2,6 +2,7 @@
 import resource
 import csv
 import json
+import math
 import os
 import random
 import re
@@ -285,6 +286,51 @@ def test_measure_computes_only_cells_that_are_missing_or_of_another_revision(fol
     gapbench("rank", zoo)
     record = next(r for r in read(zoo / "runs.jsonl") if r["model_id"] == files[0].parent.name)
     assert {m: c["seconds"] for m, c in record["measures"].items()} == {m: c["seconds"] for m, c in after.items()}
+
+
+def test_measures_on_stacks_agree_and_cells_of_another_executor_are_kept(folder):
+    path = spec(folder, axes={"network": ["fcn", "nin"]}, seeds=2, fixed={"depth": 2, "width": 12, "max_epochs": 8, "lr": 0.05, "target_cross_entropy": 0})
+    cpu, stacks = folder / "cpu", folder / "stacks"
+    gapbench("train", path, "--out", cpu)
+    shutil.copytree(cpu, stacks)
+    gapbench("measure", cpu, "--device", "cpu")
+    gapbench("measure", stacks, "--executor", "stack", "--device", "cpu")
+
+    def lines(zoo, model, name="measures"):
+        return {c[name.removesuffix("s").removesuffix("e") if name == "searches" else "measure"]: c
+                for c in map(json.loads, (zoo / "models" / model["id"] / f"{name}.jsonl").read_text().splitlines())}
+
+    with_probe = 0
+    for model in models_of(cpu):
+        a, b = lines(cpu, model), lines(stacks, model)
+        assert a.keys() == b.keys()
+        for name, cell in a.items():
+            other = b[name]
+            assert cell["status"] == other["status"] and ("executor" in cell) == ("executor" in other), (cell, other)
+            if "executor" in cell:
+                with_probe += 1
+                assert cell["executor"].startswith("fast/") and other["executor"].startswith("stack/cpu/"), (cell, other)
+            if cell["status"] != "ok":
+                continue
+            error = math.hypot(cell.get("standard_error", 0), other.get("standard_error", 0))
+            assert abs(cell["value"] - other["value"]) <= 3 * error + 1e-4 * abs(cell["value"]) + 1e-6, (cell, other)
+        for search in lines(stacks, model, "searches").values():
+            assert search["executor"].startswith("stack/cpu/"), search
+    assert with_probe > 20
+    # half of the cells of one model are gone: the CPU computes these, the others stay as they are
+    model = models_of(cpu)[0]
+    file = stacks / "models" / model["id"] / "measures.jsonl"
+    kept = file.read_text().splitlines(True)[::2]
+    file.write_text("".join(kept))
+    gapbench("measure", stacks, "--device", "cpu")
+    assert set(kept) <= set(file.read_text().splitlines(True))
+    notes = gapbench("rank", stacks).stderr
+    assert f"measures of network {model['hp']['network']} were computed by different executors (1 by fast/" in notes, notes
+    assert notes.count("were computed by") == 1, notes
+    measured_by = json.loads((stacks / "ranking.json").read_text())["provenance"]["measured_by"]
+    assert sorted((name.split("/")[0], n) for name, n in measured_by.items()) == [("fast", 1), ("stack", 4)], measured_by
+    error = gapbench("measure", cpu, "--device", "gpu", code=1).stderr
+    assert "--device" in error, error
 
 
 def test_a_diverging_model_is_a_row_with_a_status(folder):

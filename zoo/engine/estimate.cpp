@@ -5,13 +5,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <set>
 #include <tuple>
 #include <vector>
 
 #include "measures/api/error.h"
 #include "zoo/engine/stack/device.h"
+#include "zoo/engine/stack/training_stack.h"
 
 namespace gapbench {
 
@@ -133,15 +136,26 @@ TrainingEstimate estimate_training(std::vector<ModelSpec> models, TrainingDataCa
   thread_seconds *= 4.0 / 3;
 
   double stack_seconds = 0, stack_memory = 0;
-  if (split.stacks) {
-    estimate.cuda = split.cuda;
-    estimate.device = stack::device_name(split.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU));
-    estimate.stacks = plan_stacks(split.groups, data, log, split.cuda, measured_groups);
+  if (split.place.stacks) {
+    estimate.cuda = split.place.cuda;
+    estimate.device = stack::device_name(stack::device_of(split.place.cuda));
+    estimate.stacks = plan_stacks(split.groups, data, log, split.place.cuda, measured_groups);
+    estimate.streams = stack::streams_of(stack::device_of(split.place.cuda));
+    std::vector<double> host, device;  // bytes of each part of a group
     for (const StackPlan& plan : estimate.stacks) {
       stack_seconds += plan.seconds();
-      stack_memory = std::max(stack_memory, plan.host_bytes);
-      if (split.cuda) estimate.device_memory = std::max(estimate.device_memory, plan.device_bytes);
+      for (std::int64_t part = 0; part < plan.parts; ++part) {
+        host.push_back(plan.host_bytes);
+        device.push_back(plan.device_bytes);
+      }
     }
+    const auto at_a_time = [&](std::vector<double>& bytes) {
+      std::sort(bytes.begin(), bytes.end(), std::greater<>());
+      bytes.resize(std::min(bytes.size(), static_cast<std::size_t>(estimate.streams)));
+      return std::accumulate(bytes.begin(), bytes.end(), 0.0);
+    };
+    stack_memory = at_a_time(host);
+    if (split.place.cuda) estimate.device_memory = at_a_time(device);
   }
   estimate.seconds = std::max(stack_seconds, thread_seconds / options.workers);
   rusage usage = {};

@@ -22,6 +22,7 @@ struct TrainingEstimate {
   std::int64_t failing = 0;  ///< models that ExecutorChoice::stack does not serve
   std::string device;        ///< that stacks run on; empty: there are none
   bool cuda = false;         ///< whether that is a CUDA device
+  int streams = 0;           ///< stacks that train at a time
   std::vector<StackPlan> stacks;
   double seconds = 0;  ///< at most: every model trains to its cap; stacks and threads work at the same time
   double bytes = 0;    ///< of the finished models' files
@@ -36,7 +37,7 @@ struct TrainingEstimate {
 //           Memory: the program as it is now and all variants of the data; of a worker 20 values a parameter (arrays,
 //           gradients, two moving averages, the exported copies of these, the file that is written, float64 sums of the gradient
 //           noise), and the larger of 4 values a unit of the training batch and 6 times the input and output of the widest
-//           operation for 1000 samples in evaluation; of the stacks the largest, as they follow one another.
+//           operation for 1000 samples in evaluation; of the stacks those of the largest that train at a time.
 // Error     the machine's other load, and models that reach their target before their cap.
 // Cost      at most about a second on the CPU
 TrainingEstimate estimate_training(std::vector<ModelSpec> models, TrainingDataCache& data,

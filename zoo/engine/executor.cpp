@@ -213,12 +213,17 @@ std::unique_ptr<TrainableNetwork> make_network(const Architecture& architecture,
   return make_general_network(architecture, shape);
 }
 
+StackPlace stack_place(ExecutorChoice choice, DeviceChoice device) {
+  const bool wanted = choice == ExecutorChoice::stack || choice == ExecutorChoice::automatic;
+  const bool cuda = wanted && device != DeviceChoice::cpu && stack::cuda_device_present();
+  return {choice == ExecutorChoice::stack || cuda, cuda};
+}
+
 Split split_queue(std::vector<ModelSpec> queue, const TrainingDataCache& data, ExecutorChoice choice,
                   DeviceChoice device) {
   Split split;
-  split.cuda = device != DeviceChoice::cpu && stack::cuda_device_present();
-  split.stacks = choice == ExecutorChoice::stack || (split.cuda && choice == ExecutorChoice::automatic);
-  if (!split.stacks) {
+  split.place = stack_place(choice, device);
+  if (!split.place.stacks) {
     split.rest = std::move(queue);
     return split;
   }
@@ -230,10 +235,10 @@ Split split_queue(std::vector<ModelSpec> queue, const TrainingDataCache& data, E
 }
 
 std::unique_ptr<Executor> make_executor(int workers, ExecutorChoice choice, DeviceChoice device) {
-  const bool cuda = device != DeviceChoice::cpu && stack::cuda_device_present();
-  if (choice == ExecutorChoice::stack) return make_stack_executor({.cuda = cuda, .threads = workers});
-  if (cuda && choice == ExecutorChoice::automatic) return std::make_unique<DeviceExecutor>(workers);
-  return std::make_unique<ThreadedExecutor>(workers, choice);
+  const StackPlace place = stack_place(choice, device);
+  if (!place.stacks) return std::make_unique<ThreadedExecutor>(workers, choice);
+  if (choice == ExecutorChoice::stack) return make_stack_executor({.cuda = place.cuda, .threads = workers});
+  return std::make_unique<DeviceExecutor>(workers);
 }
 
 }  // namespace gapbench

@@ -59,11 +59,17 @@ enum class DeviceChoice { automatic, cpu, cuda };
 /// "auto", "cpu" or "cuda". Throws UsageError otherwise, and InputError where there is to be a CUDA device and none is.
 DeviceChoice device_choice(const std::string& text, bool must_be_there = true);
 
+/// What these choices mean on this machine.
+struct StackPlace {
+  bool stacks = false;  ///< stacks are used
+  bool cuda = false;    ///< where they run
+};
+StackPlace stack_place(ExecutorChoice choice, DeviceChoice device);
+
 /// How make_executor() splits a queue: groups for stacks, longest first, and what goes to threads or, with
 /// ExecutorChoice::stack, fails.
 struct Split {
-  bool stacks = false;  ///< there is an executor of stacks
-  bool cuda = false;    ///< where it runs
+  StackPlace place;
   std::vector<std::vector<ModelSpec>> groups;
   std::vector<ModelSpec> rest;
 };

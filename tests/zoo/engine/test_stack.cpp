@@ -8,10 +8,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
 
 #include "measures/api/error.h"
 #include "measures/numerics/philox.h"
@@ -239,8 +244,9 @@ struct Zoo {
     ExecutorEvents events;
     events.log_iterates = log_iterates;
     events.finished = [&results](const ModelSpec& m, const Architecture&, const TrainedModel& t, double) {
-      CHECK(results.count(m.id) == 0);
-      results[m.id] = t;
+      static std::mutex mutex;  // stacks on several streams finish at a time
+      const std::lock_guard lock(mutex);
+      if (!results.try_emplace(m.id, t).second) throw std::logic_error("a model was finished twice");
     };
     events.failed = [](const ModelSpec&, const std::string& what) { throw std::runtime_error(what); };
     return events;
@@ -346,6 +352,149 @@ TEST_CASE(
         }
     }
   }
+}
+
+namespace {
+
+void check_same_bits(const Zoo& zoo, Results& found, Results& wanted) {
+  REQUIRE(found.size() == zoo.models.size());
+  for (const ModelSpec& m : zoo.models) {
+    CAPTURE(m.hp.not_default().dump());
+    const TrainState &a = found[m.id].state, &b = wanted[m.id].state;
+    CHECK(found[m.id].reason == wanted[m.id].reason);
+    CHECK(a.arrays == b.arrays);
+    CHECK(a.optimizer_state == b.optimizer_state);
+    CHECK(a.iterates.values == b.iterates.values);
+    REQUIRE(a.history.size() == b.history.size());
+    for (std::size_t e = 0; e < a.history.size(); ++e) {
+      CHECK(a.history[e].batch_loss == b.history[e].batch_loss);
+      CHECK(a.history[e].test.cross_entropy == b.history[e].test.cross_entropy);
+      CHECK(a.history[e].gradient_noise == b.history[e].gradient_noise);
+    }
+  }
+}
+
+// Two groups, one of nine models.
+Zoo two_groups() {
+  Zoo zoo;
+  zoo.log_iterates = {5, 40};
+  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8, 9})
+    zoo.add({{"network", "fcn"}, {"widths", {24}}, {"dropout", 0.1}, {"max_epochs", 1 + seed % 4}}, seed);
+  for (const std::uint64_t seed : {1, 2, 3, 4})
+    zoo.add({{"network", "nin"}, {"depth", 1}, {"width", 6}, {"lr", 0.01}, {"max_epochs", 2}}, seed);
+  return zoo;
+}
+
+}  // namespace
+
+TEST_CASE("stacks on several streams give the bits of stacks on one") {
+  at::set_num_threads(1);
+  for (const bool mixed : {false, true}) {
+    const Zoo zoo = mixed ? mixed_zoo() : two_groups();
+    Results wanted = zoo.run(*make_stack_executor({.members = 3, .streams = 1}));
+    for (const int streams : {2, 3, 16}) {
+      CAPTURE(mixed, streams);
+      std::set<std::thread::id> threads;
+      std::mutex mutex;
+      Results found;
+      TrainingDataCache cache(zoo.digits);
+      ExecutorEvents events = zoo.collecting(found);
+      events.started = [&](const ModelSpec&) {
+        const std::lock_guard lock(mutex);
+        threads.insert(std::this_thread::get_id());
+      };
+      make_stack_executor({.members = 3, .threads = 3, .streams = streams})->run(zoo.models, cache, events);
+      check_same_bits(zoo, found, wanted);
+      CHECK(threads.size() > 1);
+      CHECK(threads.size() <= static_cast<std::size_t>(streams));
+    }
+  }
+  if (!stack::cuda_device_present()) return;
+  const Zoo zoo = mixed_zoo();
+  Results wanted = zoo.general(),
+          found = zoo.run(*make_stack_executor({.cuda = true, .members = 3, .streams = 3}));
+  check_alike(zoo, found, wanted);
+}
+
+TEST_CASE("stacks on several streams stop, and go on from their checkpoints with the same bits") {
+  at::set_num_threads(1);
+  const Zoo zoo = two_groups();
+  Results wanted = zoo.run(*make_stack_executor({.members = 3, .streams = 1}));
+  for (const int first : {2, 3, 8}) {
+    CAPTURE(first);
+    std::map<std::string, TrainState> checkpoints;
+    std::mutex mutex;
+    std::atomic<int> epochs = 0;
+    Results found;
+    TrainingDataCache cache(zoo.digits);
+    ExecutorEvents events = zoo.collecting(found);
+    events.load_checkpoint = [&](const ModelSpec& m, const Architecture&,
+                                 const std::string&) -> std::optional<TrainState> {
+      const std::lock_guard lock(mutex);
+      const auto at = checkpoints.find(m.id);
+      return at == checkpoints.end() ? std::nullopt : std::optional(at->second);
+    };
+    events.save_checkpoint = [&](const ModelSpec& m, const Architecture&, const TrainState& s) {
+      const std::lock_guard lock(mutex);
+      checkpoints[m.id] = s;
+    };
+    events.epoch_finished = [&](const ModelSpec&, const EpochRecord&) { ++epochs; };
+    events.stop_requested = [&] { return epochs >= first; };
+    make_stack_executor({.members = 3, .streams = 3})->run(zoo.models, cache, events);
+    CHECK(found.size() < zoo.models.size());
+    CHECK(!checkpoints.empty());
+    std::vector<ModelSpec> rest;
+    for (const ModelSpec& m : zoo.models)
+      if (found.count(m.id) == 0) rest.push_back(m);
+    epochs = -1000;
+    make_stack_executor({.members = 2, .streams = 2})->run(rest, cache, events);
+    check_same_bits(zoo, found, wanted);
+  }
+}
+
+TEST_CASE("a stack that breaks does not stop those on other streams, an error of the caller does") {
+  at::set_num_threads(1);
+  const Zoo zoo = two_groups();
+  Results wanted = zoo.run(*make_stack_executor({.members = 9, .streams = 1})), found;
+  TrainingDataCache cache(zoo.digits);
+  std::set<std::string> failed;
+  std::mutex mutex;
+  ExecutorEvents events = zoo.collecting(found);
+  events.failed = [&](const ModelSpec& m, const std::string& what) {
+    const std::lock_guard lock(mutex);
+    CHECK(what == "out of memory");
+    CHECK(m.hp.network == "fcn");
+    CHECK(failed.insert(m.id).second);
+  };
+  // nine at a time are the fully connected ones: their thread waits for the other, and whatever it tries then breaks
+  std::set<std::thread::id> broken;
+  bool other = false;
+  std::condition_variable both;
+  const auto breaks = [&](std::int64_t members) {
+    std::unique_lock lock(mutex);
+    if (members == 9) broken.insert(std::this_thread::get_id());
+    const bool breaking = broken.count(std::this_thread::get_id()) > 0;
+    if (!breaking) {
+      other = true;
+      both.notify_one();
+      return;
+    }
+    both.wait_for(lock, std::chrono::seconds(60), [&] { return other; });
+    throw std::runtime_error("out of memory");
+  };
+  make_stack_executor({.members = 9, .streams = 2, .before_stack = breaks})->run(zoo.models, cache, events);
+  CHECK(failed.size() == 9);
+  REQUIRE(found.size() == 4);
+  for (const auto& [id, trained] : found) CHECK(trained.state.arrays == wanted[id].state.arrays);
+
+  std::atomic<int> epochs = 0;
+  found.clear();
+  events.epoch_finished = [&](const ModelSpec&, const EpochRecord&) {
+    if (++epochs == 3) throw std::logic_error("the caller's");
+  };
+  CHECK_THROWS_AS(make_stack_executor({.members = 3, .streams = 3})->run(zoo.models, cache, events),
+                  std::logic_error);
+  CHECK(found.size() < zoo.models.size());
 }
 
 TEST_CASE("reduced VGGs in stacks take the steps of the fast executor") {

@@ -7,10 +7,28 @@
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+
 #include "measures/api/error.h"
 #include "zoo/engine/stack/device.h"
 
 namespace gapbench::stack {
+namespace {
+
+// While one thread records a graph no other may launch one, which sets up the same generator, or make the allocator give
+// memory back, which it refuses while anything is being recorded.
+std::shared_mutex recording;
+
+// A stream for each thread: memory that the allocator holds belongs to the stream it was first used on.
+c10::cuda::CUDAStream own_stream(const at::Device& device) {
+  thread_local std::optional<c10::cuda::CUDAStream> stream;
+  if (!stream) stream = c10::cuda::getStreamFromPool(true, device.index());
+  return *stream;
+}
+
+}  // namespace
 
 bool cuda_device_present() {
   return at::hasCUDA() && c10::cuda::device_count() > 0;
@@ -37,17 +55,22 @@ void synchronise(const at::Device& device) {
 }
 
 void release_unused_memory(const at::Device& device) {
-  if (device.is_cuda()) c10::cuda::CUDACachingAllocator::emptyCache();
+  if (!device.is_cuda()) return;
+  const std::unique_lock lock(recording);
+  c10::cuda::CUDACachingAllocator::emptyCache();
 }
 
 struct StreamScope::Impl {
-  explicit Impl(const at::Device& device) : guard(c10::cuda::getStreamFromPool(true, device.index())) {}
+  explicit Impl(const at::Device& device) : guard(own_stream(device)) {}
   c10::cuda::CUDAStreamGuard guard;
 };
 StreamScope::StreamScope(const at::Device& device) {
   if (!device.is_cuda()) return;
-  at::globalContext().setFloat32MatmulPrecision("highest");
-  at::globalContext().setAllowTF32CuDNN(false);
+  static std::once_flag once;
+  std::call_once(once, [] {
+    at::globalContext().setFloat32MatmulPrecision("highest");
+    at::globalContext().setAllowTF32CuDNN(false);
+  });
   impl_ = std::make_unique<Impl>(device);
 }
 StreamScope::~StreamScope() = default;
@@ -57,7 +80,11 @@ struct RepeatedStep::Graph {
 };
 RepeatedStep::RepeatedStep(const at::Device& device, std::function<void()> work)
     : device_(device), work_(std::move(work)) {}
-RepeatedStep::~RepeatedStep() = default;
+RepeatedStep::~RepeatedStep() {
+  if (!graph_) return;
+  const std::unique_lock lock(recording);
+  graph_.reset();
+}
 RepeatedStep::RepeatedStep(RepeatedStep&&) noexcept = default;
 void RepeatedStep::run() {
   if (!device_.is_cuda() || !ran_) {
@@ -67,12 +94,14 @@ void RepeatedStep::run() {
   }
   if (!graph_) {
     synchronise(device_);
+    const std::unique_lock lock(recording);
     auto graph = std::make_unique<Graph>();
     graph->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
     work_();
     graph->graph.capture_end();
     graph_ = std::move(graph);
   }
+  const std::shared_lock lock(recording);
   graph_->graph.replay();
 }
 

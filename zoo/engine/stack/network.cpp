@@ -9,6 +9,7 @@
 #include <ATen/ops/sum.h>
 #include <ATen/ops/var_mean.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -47,6 +48,24 @@ at::Tensor as_rows(const at::Tensor& images, std::int64_t members) {
 
 bool has_arrays(const Op& op) {
   return op.kind == OpKind::dense || op.kind == OpKind::conv || op.kind == OpKind::batch_norm;
+}
+
+// Operations without arrays that are linear in what they read.
+at::Tensor rearranged(const Op& op, const at::Tensor& x, const at::Tensor& other, std::int64_t n) {
+  switch (op.kind) {
+    case OpKind::mean_pool:
+      return as_rows(at::avg_pool2d(as_images(x, op.in), {2, 2}, {2, 2}), x.size(0));
+    case OpKind::flatten:
+      return x.reshape({x.size(0), n, op.out.channels});
+    case OpKind::mean_positions:
+      return x.view({x.size(0), n, op.in.positions(), op.in.channels}).mean(2);
+    case OpKind::add:
+      return x.add(other);
+    case OpKind::concat:
+      return at::cat({x, other}, 2);
+    default:
+      throw InternalError("operation that a stack does not serve");
+  }
 }
 
 at::Tensor expanded(const at::Tensor& x, std::int64_t members) {
@@ -92,6 +111,18 @@ bool Network::fused_activation(std::size_t i) const {
   return i + 1 < ops.size() && (ops[i].kind == OpKind::dense || ops[i].kind == OpKind::conv) &&
          ops[i + 1].kind == OpKind::activation && ops[i + 1].input == i + 1 && readers_[i + 1] == 1 &&
          ops[i + 1].activation != Activation::gelu;
+}
+
+// Of a dense layer, or of a convolution's patches.
+at::Tensor Network::product(const Op& op, const Arrays& arrays, const at::Tensor& columns,
+                            std::optional<Activation> activation) const {
+  const std::int64_t members = arrays.trained.size(0);
+  const Place& place = layout_[op.weight];
+  at::Tensor y =
+      at::bmm(expanded(columns, std::max(members, columns.size(0))),
+              view(arrays.trained, op.weight).view({members, place.positions * place.inputs, place.outputs}));
+  add_bias_and_activate(y, op.bias ? view(arrays.trained, *op.bias) : at::Tensor(), activation);
+  return y;
 }
 
 at::Tensor Network::batch_norm(const Op& op, std::size_t i, const Arrays& arrays, const at::Tensor& x,
@@ -155,14 +186,8 @@ at::Tensor Network::forward(const Arrays& arrays, const at::Tensor& images, cons
       case OpKind::conv: {
         const at::Tensor columns = op.kind == OpKind::conv ? patches(op, x) : x;
         if (trace != nullptr) trace->saved[i] = columns;
-        const std::int64_t out_members = std::max(members, x.size(0));
-        y = at::bmm(expanded(columns, out_members),
-                    view(arrays.trained, op.weight)
-                        .view({members, layout_[op.weight].positions * layout_[op.weight].inputs,
-                               layout_[op.weight].outputs}));
         const bool fused = fused_activation(i);
-        add_bias_and_activate(y, op.bias ? view(arrays.trained, *op.bias) : at::Tensor(),
-                              fused ? std::optional(ops[i + 1].activation) : std::nullopt);
+        y = product(op, arrays, columns, fused ? std::optional(ops[i + 1].activation) : std::nullopt);
         if (fused) {
           values[i + 2] = y;
           y = at::Tensor();
@@ -182,9 +207,6 @@ at::Tensor Network::forward(const Arrays& arrays, const at::Tensor& images, cons
         if (trace != nullptr) trace->saved[i] = places;
         break;
       }
-      case OpKind::mean_pool:
-        y = as_rows(at::avg_pool2d(as_images(x, op.in), {2, 2}, {2, 2}), x.size(0));
-        break;
       case OpKind::dropout: {
         if (mode.randomness == nullptr) {
           y = x;
@@ -206,20 +228,8 @@ at::Tensor Network::forward(const Arrays& arrays, const at::Tensor& images, cons
         y = x.mul(mask);
         break;
       }
-      case OpKind::flatten:
-        y = x.reshape({x.size(0), n, op.out.channels});
-        break;
-      case OpKind::mean_positions:
-        y = x.view({x.size(0), n, op.in.positions(), op.in.channels}).mean(2);
-        break;
-      case OpKind::add:
-        y = x.add(values[op.other]);
-        break;
-      case OpKind::concat:
-        y = at::cat({x, values[op.other]}, 2);
-        break;
       default:
-        throw InternalError("operation that a stack does not serve");
+        y = rearranged(op, x, op.reads_other() ? values[op.other] : at::Tensor(), n);
     }
     // without a trace a value is dropped after its last reader
     if (trace == nullptr)
@@ -232,6 +242,64 @@ at::Tensor Network::forward(const Arrays& arrays, const at::Tensor& images, cons
 
 at::Tensor Network::evaluate(const Arrays& arrays, const at::Tensor& images, Trace* trace) const {
   return forward(arrays, images, {}, trace);
+}
+
+std::pair<at::Tensor, at::Tensor> Network::derivatives(const Arrays& arrays, const at::Tensor& images) const {
+  // Of a layer that is linear in its arrays and in its input, f(x) = W x + b, the derivative is W x + b + W dx = f(x + dx).
+  // An undefined derivative is 0: that of the images.
+  const std::vector<Op>& ops = architecture_.plan().ops;
+  const std::int64_t n = images.size(1);
+  std::vector<at::Tensor> value(ops.size() + 1), derivative(ops.size() + 1);
+  const Extent& image = ops.front().in;
+  value[0] = architecture_.channels_last()
+                 ? images.view({images.size(0), n * image.positions(), image.channels})
+                 : images;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    const Op& op = ops[i];
+    const at::Tensor &x = value[op.input], &dx = derivative[op.input];
+    at::Tensor &y = value[i + 1], &dy = derivative[i + 1];
+    switch (op.kind) {
+      case OpKind::dense:
+      case OpKind::conv:
+      case OpKind::batch_norm: {
+        const auto layer = [&](const at::Tensor& input) {
+          if (op.kind == OpKind::batch_norm) return batch_norm(op, i, arrays, input, {}, nullptr);
+          return product(op, arrays, op.kind == OpKind::conv ? patches(op, input) : input, std::nullopt);
+        };
+        y = layer(x);
+        dy = dx.defined() ? layer(x.add(dx)) : y;
+        break;
+      }
+      case OpKind::activation:
+        y = activate(op.activation, x);
+        if (dx.defined())
+          dy = activation_gradient(op.activation, dx, op.activation == Activation::gelu ? x : y);
+        break;
+      case OpKind::max_pool: {
+        auto [best, places] = at::max_pool2d_with_indices(as_images(x, op.in), {2, 2}, {2, 2});
+        y = as_rows(best, x.size(0));
+        if (dx.defined())
+          dy = as_rows(as_images(dx, op.in).flatten(2).gather(2, places.flatten(2)).view(places.sizes()),
+                       x.size(0));
+        break;
+      }
+      case OpKind::dropout:
+        y = x;
+        dy = dx;
+        break;
+      default: {
+        y = rearranged(op, x, op.reads_other() ? value[op.other] : at::Tensor(), n);
+        const at::Tensor other = op.reads_other() ? derivative[op.other] : at::Tensor();
+        if (!dx.defined() && !other.defined()) break;
+        dy = rearranged(op, dx.defined() ? dx : at::zeros_like(x),
+                        op.reads_other() && !other.defined() ? at::zeros_like(value[op.other]) : other, n);
+      }
+    }
+    for (std::size_t v = 0; v < value.size(); ++v)
+      if (last_reader_[v] <= i && v != i + 1) value[v] = derivative[v] = at::Tensor();
+  }
+  const auto logits = [&](const at::Tensor& t) { return t.reshape({t.size(0), n, ops.back().out.channels}); };
+  return {logits(value.back()), logits(derivative.back())};
 }
 
 at::Tensor Network::train(const Arrays& arrays, const at::Tensor& images, const Randomness& randomness,

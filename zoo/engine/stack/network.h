@@ -3,6 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "zoo/engine/stack/layout.h"
@@ -42,6 +44,9 @@ class Network {
 
   /// Logits [K, n, classes] in evaluation mode. With `trace`, what backward() needs is kept.
   at::Tensor evaluate(const Arrays& arrays, const at::Tensor& images, Trace* trace = nullptr) const;
+  /// Logits in evaluation mode, and d/dt of them with every trained array multiplied by 1 + t, at t = 0. Twice the
+  /// arithmetic of evaluate() and no trace.
+  std::pair<at::Tensor, at::Tensor> derivatives(const Arrays& arrays, const at::Tensor& images) const;
   /// Logits in training mode; the running statistics move where `moving` (bool [K]) is true.
   at::Tensor train(const Arrays& arrays, const at::Tensor& images, const Randomness& randomness,
                    const at::Tensor& moving, Trace& trace) const;
@@ -58,6 +63,8 @@ class Network {
   at::Tensor forward(const Arrays& arrays, const at::Tensor& images, const Mode& mode, Trace* trace) const;
   at::Tensor batch_norm(const Op& op, std::size_t i, const Arrays& arrays, const at::Tensor& x,
                         const Mode& mode, Trace* trace) const;
+  at::Tensor product(const Op& op, const Arrays& arrays, const at::Tensor& columns,
+                     std::optional<Activation> activation) const;
   at::Tensor view(const at::Tensor& rows, std::size_t array) const;
   bool fused_activation(std::size_t op) const;
 

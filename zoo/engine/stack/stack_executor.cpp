@@ -3,10 +3,15 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cmath>
 #include <deque>
 #include <exception>
 #include <map>
+#include <mutex>
+#include <numeric>
+#include <thread>
 
 #include "measures/api/error.h"
 #include "zoo/engine/stack/training_stack.h"
@@ -45,11 +50,13 @@ struct Running {
 
 class GroupRun {
  public:
-  GroupRun(std::vector<ModelSpec> models, TrainingDataCache& cache, const ExecutorEvents& events,
-           const StackOptions& options)
+  GroupRun(std::vector<ModelSpec> models, TrainingDataCache& cache, stack::DeviceDataCache& on_device,
+           const ExecutorEvents& events, const StackOptions& options, std::int64_t memory)
       : events_(events),
         options_(options),
-        device_(options.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU)),
+        memory_(memory),
+        on_device_(on_device),
+        device_(stack::device_of(options.cuda)),
         execution_("stack/" + stack::device_name(device_) + "/LibTorch " GAPBENCH_TORCH_VERSION) {
     for (ModelSpec& m : models) queue_.push_back(std::move(m));
     const ModelSpec& first = queue_.front();
@@ -59,8 +66,7 @@ class GroupRun {
   }
 
   void run() {
-    const stack::StreamScope scope(device_);
-    data_ = std::make_shared<const stack::DeviceData>(host_, device_);
+    data_ = on_device_.get(host_, device_);
     make_stack(chosen_size());
     while (fill_slots()) {
       if (!boundary()) return;
@@ -90,7 +96,7 @@ class GroupRun {
     const std::int64_t k = options_.members > 0
                                ? options_.members
                                : stack::members_of_a_stack(*architecture_, queue_.front(), *host_, device_,
-                                                           events_.log_iterates);
+                                                           memory_, events_.log_iterates);
     return stack::members_in_waves(k, static_cast<std::int64_t>(queue_.size()));
   }
 
@@ -238,6 +244,8 @@ class GroupRun {
 
   const ExecutorEvents& events_;
   StackOptions options_;
+  std::int64_t memory_;  // bytes of the device that it may take
+  stack::DeviceDataCache& on_device_;
   at::Device device_;
   std::string execution_;  // see TrainState::executor
   std::deque<ModelSpec> queue_;
@@ -254,10 +262,7 @@ class StackExecutor final : public Executor {
  public:
   explicit StackExecutor(const StackOptions& options) : options_(options) {}
 
-  std::string name() const override {
-    return std::string("stack/") +
-           stack::device_name(options_.cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU));
-  }
+  std::string name() const override { return "stack/" + stack::device_name(stack::device_of(options_.cuda)); }
 
   void run(std::vector<ModelSpec> queue, TrainingDataCache& data, const ExecutorEvents& events) override {
     at::set_num_threads(1);  // a sum that threads share would depend on the stack's size
@@ -268,23 +273,88 @@ class StackExecutor final : public Executor {
     for (const ModelSpec& m : split.rest)
       fail(m, "the stack executor does not serve network " + m.hp.network +
                   " with these hyper-parameters; run without --executor");
-    for (std::vector<ModelSpec>& group : split.groups) {
-      if (events.stop_requested && events.stop_requested()) return;
-      run_group(std::move(group), data, events, options_, fail);
-    }
+    const at::Device device = stack::device_of(options_.cuda);
+    const int streams = options_.streams > 0 ? options_.streams : stack::streams_of(device);
+    const std::int64_t memory = stack::free_memory(device) / streams;
+    std::vector<std::vector<ModelSpec>> parts = parted(std::move(split), data, events, streams, memory);
+    StackOptions each = options_;
+    each.threads = std::max(1, options_.threads / streams);
+
+    stack::DeviceDataCache on_device;
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> abort{false};
+    std::exception_ptr error;
+    std::mutex error_mutex;
+    ExecutorEvents own = events;
+    own.stop_requested = [&] { return abort.load() || (events.stop_requested && events.stop_requested()); };
+    const auto work = [&] {
+      at::set_num_threads(1);
+      const stack::StreamScope scope(device);
+      for (std::size_t i = next++; i < parts.size() && !own.stop_requested(); i = next++) try {
+          run_group(std::move(parts[i]), data, on_device, own, each, memory, fail);
+        } catch (...) {
+          const std::lock_guard lock(error_mutex);
+          if (!error) error = std::current_exception();
+          abort = true;
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int s = 1; s < std::min(streams, static_cast<int>(parts.size())); ++s) threads.emplace_back(work);
+    work();
+    for (std::thread& t : threads) t.join();
+    if (error) std::rethrow_exception(error);
   }
 
  private:
+  // The groups, longest first, those parted that are more than a stream's share of the work.
+  std::vector<std::vector<ModelSpec>> parted(StackGroups groups, TrainingDataCache& data,
+                                             const ExecutorEvents& events, int streams,
+                                             std::int64_t memory) const {
+    if (streams == 1) return std::move(groups.groups);
+    const double share = std::accumulate(groups.work.begin(), groups.work.end(), 0.0) / streams;
+    std::vector<std::pair<double, std::vector<ModelSpec>>> parts;
+    for (std::size_t g = 0; g < groups.groups.size(); ++g) {
+      std::vector<ModelSpec>& group = groups.groups[g];
+      const double shares = share > 0 ? std::ceil(groups.work[g] / share) : 1;
+      const std::int64_t wanted = std::min(streams, static_cast<int>(shares)),
+                         waves = wanted > 1 ? waves_of(group, data, events, memory) : 1;
+      const auto count = static_cast<std::size_t>(std::clamp(wanted, std::int64_t{1}, waves));
+      std::vector<std::vector<ModelSpec>> own(count);  // dealt out: they are sorted by their length
+      for (std::size_t m = 0; m < group.size(); ++m) own[m % count].push_back(std::move(group[m]));
+      for (std::vector<ModelSpec>& part : own)
+        parts.emplace_back(groups.work[g] / static_cast<double>(count), std::move(part));
+    }
+    std::stable_sort(parts.begin(), parts.end(),
+                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::vector<std::vector<ModelSpec>> sorted;
+    for (auto& [work, part] : parts) sorted.push_back(std::move(part));
+    return sorted;
+  }
+
+  std::int64_t waves_of(const std::vector<ModelSpec>& group, TrainingDataCache& data,
+                        const ExecutorEvents& events, std::int64_t memory) const {
+    std::int64_t members = options_.members;
+    if (members == 0) {
+      const ModelSpec& first = group.front();
+      const auto architecture = make_architecture(first.hp, data.shape());
+      members =
+          stack::members_of_a_stack(*architecture, first, *data.get(first.hp, architecture->channels_last()),
+                                    stack::device_of(options_.cuda), memory, events.log_iterates);
+    }
+    return (static_cast<std::int64_t>(group.size()) + members - 1) / members;
+  }
+
   // A stack that breaks is tried again with half of its members; what fails alone is failed.
   template <class Fail>
-  static void run_group(std::vector<ModelSpec> group, TrainingDataCache& data, const ExecutorEvents& events,
-                        StackOptions options, const Fail& fail) {
+  static void run_group(std::vector<ModelSpec> group, TrainingDataCache& data,
+                        stack::DeviceDataCache& on_device, const ExecutorEvents& events, StackOptions options,
+                        std::int64_t memory, const Fail& fail) {
     while (!group.empty()) {
       std::string what;
       std::int64_t tried = 1;
       std::unique_ptr<GroupRun> run;
       try {
-        run = std::make_unique<GroupRun>(group, data, events, options);
+        run = std::make_unique<GroupRun>(group, data, on_device, events, options, memory);
         run->run();
         return;
       } catch (const CallersError& e) {
@@ -292,6 +362,7 @@ class StackExecutor final : public Executor {
       } catch (const std::exception& e) {
         what = e.what();
       }
+      settle(stack::device_of(options.cuda));
       if (run) {
         group = run->left();
         tried = std::max(tried, run->size());
@@ -303,6 +374,14 @@ class StackExecutor final : public Executor {
       } else {
         options.members = tried / 2;
       }
+    }
+  }
+
+  // Before memory that other streams use too is given back: what a stack that broke has left to do.
+  static void settle(const at::Device& device) {
+    try {
+      stack::synchronise(device);
+    } catch (const std::exception&) {  // the error that broke it, again
     }
   }
 
@@ -352,6 +431,7 @@ StackGroups stack_groups(std::vector<ModelSpec> queue, const TrainingDataCache& 
       return a.hp.max_epochs > b.hp.max_epochs;
     });
     result.groups.push_back(std::move(models));
+    result.work.push_back(-flops);
   }
   return result;
 }

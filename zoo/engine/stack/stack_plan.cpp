@@ -12,8 +12,10 @@ namespace gapbench {
 
 std::vector<StackPlan> plan_stacks(const std::vector<std::vector<ModelSpec>>& groups, TrainingDataCache& data,
                                    const LogIterates& log_iterates, bool cuda, std::size_t timed) {
-  const at::Device device = cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  const at::Device device = stack::device_of(cuda);
   const stack::StreamScope scope(device);
+  const int streams = stack::streams_of(device);
+  const std::int64_t memory = stack::free_memory(device) / streams;
   std::vector<StackPlan> plans;
   std::shared_ptr<const stack::DeviceData> on_device;
   double timed_seconds = 0, timed_flops = 0;
@@ -24,9 +26,11 @@ std::vector<StackPlan> plan_stacks(const std::vector<std::vector<ModelSpec>>& gr
     StackPlan plan;
     plan.network = first.hp.network;
     plan.models = static_cast<std::int64_t>(group.size());
-    plan.members = stack::members_in_waves(
-        stack::members_of_a_stack(*architecture, first, *host, device, log_iterates), plan.models);
+    const std::int64_t most =
+        stack::members_of_a_stack(*architecture, first, *host, device, memory, log_iterates);
+    plan.members = stack::members_in_waves(most, plan.models);
     plan.waves = (plan.models + plan.members - 1) / plan.members;
+    plan.parts = std::min<std::int64_t>(streams, plan.waves);
     double longest = 0;
     for (const ModelSpec& m : group) {
       const auto steps = static_cast<double>(last_step(m.hp, host->train.count));

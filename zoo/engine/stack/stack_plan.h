@@ -16,7 +16,8 @@ struct StackPlan {
   std::int64_t models = 0;
   std::int64_t members = 0;  ///< models at a time
   std::int64_t waves = 0;    ///< models / members, up
-  double steps = 0;  ///< of a member's slot, all waves together, at most: every model trains to its cap
+  double steps = 0;        ///< of a member's slot, all waves together, at most: every model trains to its cap
+  std::int64_t parts = 1;  ///< that train at the same time, each with `members` at a time
   double step_seconds = 0;  ///< of all members
   bool timed = false;       ///< else in proportion to the arithmetic of the timed ones
   double device_bytes = 0;  ///< at most
@@ -27,7 +28,8 @@ struct StackPlan {
 // Formula   a step of a stack of the group's size, timed for the first `timed` groups; models of a group follow one another
 //           in its slots, so these take the group's steps by its members, or those of the longest model.
 // Inputs    groups as stack_groups() gives them; `cuda` where the stacks run
-// Error     the machine's other load, models that reach their target before their cap, and stacks that are half empty
+// Error     the machine's other load, models that reach their target before their cap, stacks that are half empty, and what a
+//           device gains where it trains several at a time
 // Cost      a stack of each timed group is made; a step is repeated for 0.06 s, or done twice where it takes longer
 std::vector<StackPlan> plan_stacks(const std::vector<std::vector<ModelSpec>>& groups, TrainingDataCache& data,
                                    const LogIterates& log_iterates, bool cuda, std::size_t timed);

@@ -20,7 +20,6 @@
 #include "zoo/engine/loss.h"
 #include "zoo/engine/stack/operations.h"
 #include "zoo/training/gradient_noise.h"
-#include "zoo/training/schedule.h"
 
 namespace gapbench::stack {
 namespace {
@@ -61,7 +60,7 @@ std::string group_key(const HyperParameters& hp, const Architecture& architectur
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
-                                const TrainingData& data, const at::Device& device,
+                                const TrainingData& data, const at::Device& device, std::int64_t memory,
                                 const LogIterates& log_iterates) {
   const bool cuda = device.is_cuda();
   const std::int64_t batch = std::min(model.hp.batch_size, data.train.count);
@@ -70,10 +69,16 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
       std::clamp(static_cast<std::int64_t>((cuda ? work_of_a_step_cuda : work_of_a_step_cpu) / step),
                  std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
   // what evaluation takes is bounded apart from the members; it counts as 4 GB
-  const double room = 0.75 * static_cast<double>(free_memory(device)) - (cuda ? 4e9 : 0);
+  const double room = 0.75 * static_cast<double>(memory) - (cuda ? 4e9 : 0);
   const auto fit =
       static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data, log_iterates));
   return std::min(wanted, std::max(std::int64_t{1}, fit));
+}
+
+int streams_of(const at::Device& device) {
+  constexpr std::int64_t memory_of_a_stream = 16'000'000'000, most = 4;
+  if (!device.is_cuda()) return 1;
+  return static_cast<int>(std::clamp(free_memory(device) / memory_of_a_stream, std::int64_t{1}, most));
 }
 
 std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
@@ -109,6 +114,18 @@ DeviceData::DeviceData(std::shared_ptr<const TrainingData> data, const at::Devic
   test_labels = on_device(host->test.labels.data(), {host->test.count}, at::kLong, device);
 }
 
+std::shared_ptr<const DeviceData> DeviceDataCache::get(const std::shared_ptr<const TrainingData>& data,
+                                                       const at::Device& device) {
+  const std::lock_guard lock(mutex_);
+  auto set = sets_[data.get()].lock();  // one that is held holds its data too: the address is no other's
+  if (!set) {
+    set = std::make_shared<const DeviceData>(data, device);
+    synchronise(device);  // other threads' streams read it
+    sets_[data.get()] = set;
+  }
+  return set;
+}
+
 template <class F>
 void TrainingStack::for_each_slot(F f) const {
   std::atomic<std::int64_t> next{0};
@@ -132,7 +149,8 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
       size_(size),
       batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
       threads_(threads),
-      members_(static_cast<std::size_t>(size)) {
+      members_(static_cast<std::size_t>(size)),
+      plan_(rule_, data_->host->train.count, batch_size_, size, device) {
   const at::NoGradGuard no_grad;
   const auto floats = at::TensorOptions().dtype(at::kFloat).device(device);
   const auto integers = floats.dtype(at::kLong);
@@ -142,7 +160,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   gradients_ = at::zeros_like(arrays_.trained);
   state_ = at::zeros({state_sets(rule_), size, layout.trained_size()}, floats);
   if (log_iterates.last > 0) iterates_.emplace(log_iterates, layout, size, device);
-  const std::int64_t n = data_->host->train.count, batches = n / batch_size_, tail = n % batch_size_;
+  const std::int64_t n = data_->host->train.count, tail = n % batch_size_;
   labels_ = at::zeros({size, n}, integers);
   everywhere_ = at::zeros({size}, floats);
   added_ = at::ones({size}, floats);
@@ -153,15 +171,10 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   alive_ = at::zeros({size}, floats.dtype(at::kBool));
   batch_ = at::zeros({1}, integers);
   tail_batch_ = at::zeros({1}, integers);
-  order_ = at::zeros({batches, size, batch_size_}, integers);
-  coefficients_ = at::zeros({batches, coefficient_count, size}, floats);
-  tail_order_ = at::zeros({1, size, tail}, integers);
-  tail_coefficients_ = at::zeros({1, coefficient_count, size}, floats);
-  full_step_ =
-      std::make_unique<RepeatedStep>(device, [this] { step(batch_size_, order_, coefficients_, batch_); });
+  full_step_ = std::make_unique<RepeatedStep>(device, [this] { step(batch_size_, plan_.full(), batch_); });
   if (tail > 0)
-    tail_step_ = std::make_unique<RepeatedStep>(
-        device, [this, tail] { step(tail, tail_order_, tail_coefficients_, tail_batch_); });
+    tail_step_ =
+        std::make_unique<RepeatedStep>(device, [this, tail] { step(tail, plan_.tail(), tail_batch_); });
 }
 
 void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Architecture& architecture,
@@ -218,10 +231,9 @@ at::Tensor TrainingStack::gather(const at::Tensor& indices) const {
       .view({indices.size(0), indices.size(1), data_->train_images.size(1)});
 }
 
-void TrainingStack::step(std::int64_t n, const at::Tensor& order, const at::Tensor& coefficients,
-                         const at::Tensor& batch) {
+void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Tensor& batch) {
   const at::NoGradGuard no_grad;
-  const at::Tensor indices = order.index_select(0, batch).view({size_, n});
+  const at::Tensor indices = inputs.order.index_select(0, batch).view({size_, n});
   randomness_.step.add_(alive_);
   Trace trace;
   const at::Tensor logits = network_.train(arrays_, gather(indices), randomness_, alive_, trace);
@@ -229,47 +241,25 @@ void TrainingStack::step(std::int64_t n, const at::Tensor& order, const at::Tens
   loss_sum_.add_(loss.value.to(at::kDouble).mul_(static_cast<double>(n)));
   alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
   network_.backward(arrays_, loss.gradient, trace, gradients_);
-  update(rule_, arrays_.trained, gradients_, state_, coefficients.index_select(0, batch).squeeze(0), alive_);
+  update(rule_, arrays_.trained, gradients_, state_, inputs.coefficients.index_select(0, batch).squeeze(0),
+         alive_);
   if (iterates_) iterates_->add(arrays_.trained, randomness_.step);
   batch.add_(1);
 }
 
 std::vector<EpochResult> TrainingStack::train_epoch() {
   const at::NoGradGuard no_grad;
-  const std::int64_t n = data_->host->train.count, full = n / batch_size_, tail = n % batch_size_,
-                     batches = full + (tail > 0);
+  const std::int64_t n = data_->host->train.count, full = n / batch_size_, tail = n % batch_size_;
   const auto host = at::TensorOptions();
-  const at::Tensor order = at::zeros({full, size_, batch_size_}, host.dtype(at::kLong)),
-                   tail_order = at::zeros({size_, tail}, host.dtype(at::kLong)),
-                   coefficients = at::zeros({batches, coefficient_count, size_}, host.dtype(at::kFloat)),
-                   steps = at::zeros({size_}, host.dtype(at::kLong)),
+  const at::Tensor steps = at::zeros({size_}, host.dtype(at::kLong)),
                    alive = at::zeros({size_}, host.dtype(at::kBool));
-  std::int64_t* const o = order.mutable_data_ptr<std::int64_t>();
-  std::int64_t* const t = tail_order.mutable_data_ptr<std::int64_t>();
-  float* const c = coefficients.mutable_data_ptr<float>();
   for_each_slot([&](std::int64_t k) {
     const Member& m = *members_[static_cast<std::size_t>(k)];
-    std::vector<std::uint32_t> samples(static_cast<std::size_t>(n));
-    fill_epoch_order(m.model.id, m.epochs + 1, samples);
-    for (std::int64_t b = 0; b < full; ++b)
-      std::copy_n(samples.begin() + b * batch_size_, batch_size_, o + (b * size_ + k) * batch_size_);
-    std::copy_n(samples.begin() + full * batch_size_, tail, t + k * tail);
-    for (std::int64_t b = 0; b < batches; ++b) {
-      float of_step[coefficient_count];
-      fill_coefficients(rule_, m.model.hp, m.steps + b + 1,
-                        learning_rate(m.model.hp, m.epochs + 1, b, batches), of_step);
-      for (std::int64_t i = 0; i < coefficient_count; ++i)
-        c[(b * coefficient_count + i) * size_ + k] = of_step[i];
-    }
+    plan_.prepare(k, m.model, m.epochs + 1, m.steps);
     steps.mutable_data_ptr<std::int64_t>()[k] = m.steps;
     alive.mutable_data_ptr<bool>()[k] = true;
   });
-  order_.copy_(order);
-  coefficients_.copy_(coefficients.narrow(0, 0, full));
-  if (tail > 0) {
-    tail_order_.copy_(tail_order.unsqueeze(0));
-    tail_coefficients_.copy_(coefficients.narrow(0, full, 1));
-  }
+  plan_.send(true);
   randomness_.step.copy_(steps);
   alive_.copy_(alive);
   loss_sum_.zero_();
@@ -277,6 +267,13 @@ std::vector<EpochResult> TrainingStack::train_epoch() {
   tail_batch_.zero_();
   for (std::int64_t b = 0; b < full; ++b) full_step_->run();
   if (tail > 0) tail_step_->run();
+  // while the device works: the next epoch of those that may have one
+  for_each_slot([&](std::int64_t k) {
+    const Member& m = *members_[static_cast<std::size_t>(k)];
+    if (m.epochs + 2 <= m.model.hp.max_epochs)
+      plan_.prepare(k, m.model, m.epochs + 2, m.steps + plan_.batches());
+  });
+  plan_.send(false);
 
   const at::Tensor sums = loss_sum_.cpu(), done = randomness_.step.cpu();
   std::vector<EpochResult> results;

@@ -3,11 +3,13 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "zoo/engine/stack/device.h"
+#include "zoo/engine/stack/epoch_plan.h"
 #include "zoo/engine/stack/iterate_ring.h"
 #include "zoo/engine/stack/network.h"
 #include "zoo/engine/stack/optimizer.h"
@@ -23,10 +25,12 @@ bool serves(const HyperParameters& hp, const Architecture& architecture);
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
 
 /// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
-/// arithmetic, from 4 to `most_members`, and no more than three quarters of its free memory hold.
+/// arithmetic, from 4 to `most_members`, and no more than three quarters of `memory` bytes hold.
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
-                                const TrainingData& data, const at::Device& device,
+                                const TrainingData& data, const at::Device& device, std::int64_t memory,
                                 const LogIterates& log_iterates = {});
+/// How many stacks train on the device at a time: one on the CPU, else one for each 16 GB that are free, from 1 to 4.
+int streams_of(const at::Device& device);
 
 /// As few waves as stacks of `most` members allow, of equal size: the last one would leave a device idle otherwise.
 std::int64_t members_in_waves(std::int64_t most, std::int64_t models);
@@ -44,6 +48,17 @@ struct DeviceData {
   at::Tensor test_labels;                ///< int64 [n]
   std::shared_ptr<const TrainingData> host;
   DeviceData(std::shared_ptr<const TrainingData> data, const at::Device& device);
+};
+
+/// The samples that stacks hold at present, each set once. Thread-safe.
+class DeviceDataCache {
+ public:
+  std::shared_ptr<const DeviceData> get(const std::shared_ptr<const TrainingData>& data,
+                                        const at::Device& device);
+
+ private:
+  std::mutex mutex_;
+  std::map<const TrainingData*, std::weak_ptr<const DeviceData>> sets_;
 };
 
 /// What one epoch gave one member.
@@ -88,8 +103,7 @@ class TrainingStack {
     std::vector<std::int64_t> labels;
     std::int64_t epochs = 0, steps = 0;  // done
   };
-  void step(std::int64_t batch_size, const at::Tensor& order, const at::Tensor& coefficients,
-            const at::Tensor& batch);
+  void step(std::int64_t batch_size, const BatchInputs& inputs, const at::Tensor& batch);
   at::Tensor gather(const at::Tensor& indices) const;  // [K, n] to [K, n, size]
   std::vector<Metrics> metrics(const at::Tensor& images, const at::Tensor& labels);
   template <class F>
@@ -109,10 +123,9 @@ class TrainingStack {
   at::Tensor labels_;              // int64 [K, n]
   at::Tensor everywhere_, added_;  // of the targets, float [K]
   Randomness randomness_;
-  at::Tensor loss_sum_, alive_;      // double [K], bool [K]
-  at::Tensor batch_;                 // int64 [1]: the next full batch of the epoch
-  at::Tensor order_, coefficients_;  // int64 [batches, K, batch size], float [batches, coefficients, K]
-  at::Tensor tail_order_, tail_coefficients_, tail_batch_;  // of the last, smaller batch
+  at::Tensor loss_sum_, alive_;    // double [K], bool [K]
+  at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
+  EpochPlan plan_;
   std::unique_ptr<RepeatedStep> full_step_, tail_step_;
 };
 
