@@ -18,6 +18,7 @@
 
 #include "bench/support/input.h"
 #include "measures/kernels/conv_spectral.h"
+#include "measures/kernels/log_sums.h"
 #include "measures/kernels/logit_statistics.h"
 #include "measures/kernels/pair_counts.h"
 #include "measures/kernels/perturbation.h"
@@ -266,6 +267,23 @@ void norms_cuda(benchmark::State& state, double p, double q) {
   report_bytes(state, bytes, best);
 }
 
+void log_sums_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t layers = 8, size = state.range(0);
+  const Memory a(bench::hashed_values(layers * size)), b(bench::hashed_values(layers * size + 1));
+  std::vector<kernels::Segment> segments;
+  for (std::int64_t l = 0; l < layers; ++l)
+    segments.push_back({a.as<float>() + l * size, b.as<float>() + l * size + 1, 1, size});
+  const Memory out(static_cast<std::size_t>(layers) * sizeof(kernels::LogSums)),
+      workspace(kernels::log_sums_cuda_workspace(segments.data(), layers));
+  const double bytes = 8.0 * static_cast<double>(layers * size);
+  const double best = measure(state, bytes, [&] {
+    kernels::log_sums_cuda(segments.data(), layers, 1e-6, 0.09, out.as<kernels::LogSums>(),
+                           workspace.as<void>(), nullptr);
+  });
+  report_bytes(state, bytes, best);
+}
+
 void logits_cuda(benchmark::State& state) {
   if (without_device(state)) return;
   const std::int64_t samples = state.range(0), classes = state.range(1);
@@ -413,8 +431,8 @@ BENCHMARK(conv3x3_cuda)
     ->Args({8, 262144})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
-BENCHMARK(smoothed_means_cuda)->Apply(layer_sizes);
-BENCHMARK(cosine_gradients_cuda)->Apply(layer_sizes);
+BENCHMARK(smoothed_means_cuda)->Name("smoothed_means/cuda")->Apply(layer_sizes);
+BENCHMARK(cosine_gradients_cuda)->Name("cosine_gradients/cuda")->Apply(layer_sizes);
 BENCHMARK_CAPTURE(norms_cuda, frobenius, 2, 2)
     ->ArgNames({"rows", "length"})
     ->Args({4096, 4096})
@@ -425,6 +443,13 @@ BENCHMARK_CAPTURE(norms_cuda, rows_2_1, 2, 1)
     ->ArgNames({"rows", "length"})
     ->Args({4096, 4096})
     ->Args({64, 576})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(log_sums_cuda)
+    ->Name("log_sums/cuda")
+    ->ArgName("size")
+    ->Arg(1 << 24)
+    ->Arg(36864)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(logits_cuda)
@@ -451,12 +476,14 @@ BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(pair_counts_cuda)
+    ->Name("pair_counts/cuda")
     ->ArgName("n")
     ->Arg(10000)
     ->Arg(100000)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(sign_counts_cuda)
+    ->Name("sign_counts/cuda")
     ->ArgNames({"n", "measures", "groups"})
     ->Args({1000, 64, 9})
     ->Args({10000, 64, 9})
