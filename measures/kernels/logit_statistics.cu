@@ -179,38 +179,61 @@ __global__ void begin_selection(Selection* s, std::int64_t k) {
   if (threadIdx.x == 0) s->prefix = 0, s->rank = static_cast<unsigned long long>(k - 1), s->done = 0;
 }
 
-// Counts the next eight bits of keys that begin as the wanted one; the last block to finish picks them.
+constexpr int copies = 8, bins = 257;  // of a block's counts; a digit's copies are in different banks
+
+// Counts the next eight bits of keys that begin as the wanted one; the last block to finish picks them. Neighbouring lanes count
+// in different copies, for the first digits of most lists are alike; four values are on their way at a time.
 __global__ void __launch_bounds__(threads)
     selection_pass(const double* values, std::int64_t n, int shift, Selection* s, double* out) {
-  __shared__ unsigned int counts[256];
+  __shared__ unsigned int counts[copies * bins];
   __shared__ bool last;
-  counts[threadIdx.x] = 0;
+  for (int i = threadIdx.x; i < copies * bins; i += threads) counts[i] = 0;
+  unsigned int* const mine = counts + threadIdx.x % copies * bins;
   const unsigned long long prefix = s->prefix, mask = shift == 56 ? 0 : ~0ull << (shift + 8);
   __syncthreads();
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < n;
-       i += static_cast<std::int64_t>(gridDim.x) * threads) {
-    const unsigned long long key = key_of(values[i]);
-    if ((key & mask) == prefix) atomicAdd(counts + (key >> shift & 255), 1u);
+  const auto count = [&](double value) {
+    const unsigned long long key = key_of(value);
+    if ((key & mask) == prefix) atomicAdd(mine + (key >> shift & 255), 1u);
+  };
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads;
+  std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;
+  for (; i + 3 * step < n; i += 4 * step) {
+    const double a = values[i], b = values[i + step], c = values[i + 2 * step], d = values[i + 3 * step];
+    count(a);
+    count(b);
+    count(c);
+    count(d);
   }
+  for (; i < n; i += step) count(values[i]);
   __syncthreads();
-  if (counts[threadIdx.x] > 0) atomicAdd(s->counts + threadIdx.x, counts[threadIdx.x]);
+  unsigned int found_here = 0;
+  for (int c = 0; c < copies; ++c) found_here += counts[c * bins + threadIdx.x];
+  if (found_here > 0) atomicAdd(s->counts + threadIdx.x, found_here);
   __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) last = atomicAdd(&s->done, 1u) == gridDim.x - 1;
   __syncthreads();
   if (!last) return;
-  counts[threadIdx.x] = atomicExch(s->counts + threadIdx.x, 0u);
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    unsigned long long rank = s->rank, digit = 0;
-    for (; digit < 255 && rank >= counts[digit]; ++digit) rank -= counts[digit];
-    const unsigned long long found = prefix | digit << shift;
-    s->prefix = found;
-    s->rank = rank;
-    s->done = 0;
-    if (shift == 0)
-      *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
+  // the digit whose keys hold the wanted rank, by a scan
+  const unsigned int keys = atomicExch(s->counts + threadIdx.x, 0u), lane = threadIdx.x % 32,
+                     warp = threadIdx.x / 32;
+  const unsigned long long rank = s->rank;
+  unsigned int below = keys;  // and with it, for now
+  for (unsigned int hop = 1; hop < 32; hop *= 2) {
+    const unsigned int other = __shfl_up_sync(0xffffffffu, below, hop);
+    if (lane >= hop) below += other;
   }
+  if (lane == 31) counts[warp] = below;
+  __syncthreads();
+  for (unsigned int w = 0; w < warp; ++w) below += counts[w];
+  below -= keys;
+  if (rank < below || rank - below >= keys) return;
+  const unsigned long long found = prefix | static_cast<unsigned long long>(threadIdx.x) << shift;
+  s->prefix = found;
+  s->rank = rank - below;
+  s->done = 0;
+  if (shift == 0)
+    *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
 }
 
 }  // namespace
