@@ -37,6 +37,12 @@ def cpu_model():
     return platform.processor()
 
 
+# of bench_cuda: how a benchmark's name starts, and what it is
+CUDA_KERNELS = {"singular_values/cuda": "singular values", "conv_norm/cuda": "circular norms of convolutions", "conv_operator_norm/cuda": "zero-padded norms of convolutions",
+                "pair_counts/cuda": "pair counts of Kendall's tau", "sign_counts/cuda": "joint signs", "smoothed_means/cuda": "smoothed cosine means",
+                "cosine_gradients/cuda": "gradients of absolute cosines", "log_sums/cuda": "logarithmic sums"}
+
+
 def revision():
     done = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
@@ -183,6 +189,8 @@ def markdown(document):
               *table(["inputs x outputs x side", "gapbench", "numpy svd", "ratio"], conv), ""]
     if document.get("cuda"):
         out = []
+        names = [b["name"] for b in document["cuda"]["benchmarks"]]
+        missing = [what for start, what in CUDA_KERNELS.items() if not any(n.startswith(start) for n in names)]
         for b in document["cuda"]["benchmarks"]:
             if b.get("error_occurred"):
                 continue
@@ -191,6 +199,7 @@ def markdown(document):
                         f"{b['flops'] / 1e9:,.0f}" if "flops" in b else "", f"{b['bytes_per_second'] / 1e9:,.0f}" if "bytes_per_second" in b else "", *percent])
         lines += ["## CUDA", "", f"{document['cuda']['context'].get('cuda_device', 'one GPU')}; `scripts/gpu-check bench`, its data on the device. Shares are of the best rates "
                   "of the same run: float32 multiply-adds in registers, cuBLAS' SGEMM, a copy on the device.", "",
+                  *([f"Not measured on a device yet: {', '.join(missing)}. Their tests have run on the CPU alone (`ctest -R cuda_emulated`).", ""] if missing else []),
                   *table(["kernel and size", "time", "GFLOP/s", "GB/s", "of multiply-adds", "of SGEMM", "of copy"], out), ""]
     if document["skipped"]:
         reasons = sorted(set(document["skipped"].values()))

@@ -18,6 +18,7 @@
 
 #include "bench/support/input.h"
 #include "measures/kernels/conv_spectral.h"
+#include "measures/kernels/log_sums.h"
 #include "measures/kernels/logit_statistics.h"
 #include "measures/kernels/pair_counts.h"
 #include "measures/kernels/perturbation.h"
@@ -210,6 +211,44 @@ void conv3x3_cuda(benchmark::State& state) {
   cosines(state, {w.data(), inputs, outputs, positions, inputs * positions, positions}, w);
 }
 
+// The smoothed means, and the gradient, of a dense layer or of the slices of a 3 x 3 convolution.
+RowBatches layer(const benchmark::State& state, const float* w) {
+  const std::int64_t outputs = state.range(0), inputs = state.range(1), positions = state.range(2);
+  if (positions == 1) return {w, 1, outputs, inputs, inputs, 0};
+  return {w, inputs, outputs, positions, inputs * positions, positions};
+}
+void smoothed_means_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const Memory w(bench::hashed_values(state.range(0) * state.range(1) * state.range(2)));
+  const RowBatches in = layer(state, w.as<float>());
+  const Memory out(static_cast<std::size_t>(in.batches) * sizeof(double)),
+      workspace(kernels::smoothed_cosine_means_cuda_workspace(in));
+  const auto flops = static_cast<double>(in.batches * in.rows * (in.rows - 1) * in.length);
+  const double best = measure(state, flops, [&] {
+    kernels::smoothed_cosine_means_cuda(in, 1e-5, out.as<double>(), workspace.as<void>(), nullptr);
+  });
+  report_flops(state, flops, best);
+}
+void cosine_gradients_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::vector<float> values = bench::hashed_values(state.range(0) * state.range(1) * state.range(2));
+  const Memory w(values), out(values.size() * sizeof(float));
+  const RowBatches in = layer(state, w.as<float>());
+  const Memory workspace(kernels::absolute_cosine_gradients_cuda_workspace(in));
+  const auto flops = 3.0 * static_cast<double>(in.batches * in.rows * (in.rows - 1) * in.length);
+  const double best = measure(state, flops, [&] {
+    kernels::absolute_cosine_gradients_cuda(in, out.as<float>(), workspace.as<void>(), nullptr);
+  });
+  report_flops(state, flops, best);
+}
+void layer_sizes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"outputs", "inputs", "positions"});
+  for (const auto& sizes :
+       {std::vector<std::int64_t>{512, 2048, 1}, {4096, 4096, 1}, {64, 64, 9}, {512, 512, 9}})
+    b->Args(sizes);
+  b->UseManualTime()->Unit(benchmark::kMicrosecond);
+}
+
 void norms_cuda(benchmark::State& state, double p, double q) {
   if (without_device(state)) return;
   const std::int64_t layers = 8, rows = state.range(0), length = state.range(1);
@@ -224,6 +263,23 @@ void norms_cuda(benchmark::State& state, double p, double q) {
   const double best = measure(state, bytes, [&] {
     kernels::segment_norms_cuda(segments.data(), layers, p, q, out.as<kernels::SegmentNorms>(),
                                 workspace.as<void>(), nullptr);
+  });
+  report_bytes(state, bytes, best);
+}
+
+void log_sums_cuda(benchmark::State& state) {
+  if (without_device(state)) return;
+  const std::int64_t layers = 8, size = state.range(0);
+  const Memory a(bench::hashed_values(layers * size)), b(bench::hashed_values(layers * size + 1));
+  std::vector<kernels::Segment> segments;
+  for (std::int64_t l = 0; l < layers; ++l)
+    segments.push_back({a.as<float>() + l * size, b.as<float>() + l * size + 1, 1, size});
+  const Memory out(static_cast<std::size_t>(layers) * sizeof(kernels::LogSums)),
+      workspace(kernels::log_sums_cuda_workspace(segments.data(), layers));
+  const double bytes = 8.0 * static_cast<double>(layers * size);
+  const double best = measure(state, bytes, [&] {
+    kernels::log_sums_cuda(segments.data(), layers, 1e-6, 0.09, out.as<kernels::LogSums>(),
+                           workspace.as<void>(), nullptr);
   });
   report_bytes(state, bytes, best);
 }
@@ -375,6 +431,8 @@ BENCHMARK(conv3x3_cuda)
     ->Args({8, 262144})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
+BENCHMARK(smoothed_means_cuda)->Name("smoothed_means/cuda")->Apply(layer_sizes);
+BENCHMARK(cosine_gradients_cuda)->Name("cosine_gradients/cuda")->Apply(layer_sizes);
 BENCHMARK_CAPTURE(norms_cuda, frobenius, 2, 2)
     ->ArgNames({"rows", "length"})
     ->Args({4096, 4096})
@@ -385,6 +443,13 @@ BENCHMARK_CAPTURE(norms_cuda, rows_2_1, 2, 1)
     ->ArgNames({"rows", "length"})
     ->Args({4096, 4096})
     ->Args({64, 576})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(log_sums_cuda)
+    ->Name("log_sums/cuda")
+    ->ArgName("size")
+    ->Arg(1 << 24)
+    ->Arg(36864)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(logits_cuda)
@@ -411,12 +476,14 @@ BENCHMARK_CAPTURE(perturb_cuda, scaled, true)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(pair_counts_cuda)
+    ->Name("pair_counts/cuda")
     ->ArgName("n")
     ->Arg(10000)
     ->Arg(100000)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(sign_counts_cuda)
+    ->Name("sign_counts/cuda")
     ->ArgNames({"n", "measures", "groups"})
     ->Args({1000, 64, 9})
     ->Args({10000, 64, 9})

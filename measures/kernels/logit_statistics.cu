@@ -1,7 +1,9 @@
 // CUDA version: see logit_statistics.h for the contract. Logits of up to 64 classes are staged in shared memory, one thread
-// a sample; of more, one warp a sample. One partial sum a block, added in a fixed order by the last kernel.
+// a sample; of more, one warp a sample, which keeps up to 1,024 of them in registers. One partial sum a block, added in a fixed
+// order by the last kernel.
 #include <cuda_runtime.h>
 
+#include <cfloat>
 #include <cmath>
 
 #include "measures/kernels/cuda_launch.h"
@@ -46,29 +48,75 @@ __global__ void __launch_bounds__(threads)
            double* margins, LogitStatistics* partial) {
   float* const tile = dynamic_shared<float>();
   const int stride = classes | 1;  // odd: no two lanes in one bank
+  // where this thread's first value goes, and how much further each next one: no division a value
+  const int first_row = static_cast<int>(threadIdx.x) / classes,
+            first_column = static_cast<int>(threadIdx.x) % classes;
+  const int rows_on = threads / classes, columns_on = threads % classes;
   LogitStatistics total{};
   for (std::int64_t start = static_cast<std::int64_t>(blockIdx.x) * threads; start < samples;
        start += static_cast<std::int64_t>(gridDim.x) * threads) {
     const int here = static_cast<int>(min(static_cast<std::int64_t>(threads), samples - start));
     const float* const from = logits + start * classes;
+    int row = first_row, column = first_column;
     __syncthreads();
 #pragma unroll 4
-    for (int i = threadIdx.x; i < here * classes; i += threads)
-      tile[i / classes * stride + i % classes] = from[i];
+    for (int i = threadIdx.x; i < here * classes; i += threads) {
+      tile[row * stride + column] = from[i];
+      row += rows_on;
+      column += columns_on;
+      if (column >= classes) column -= classes, ++row;
+    }
     __syncthreads();
     if (threadIdx.x >= here) continue;
-    const float* const z = tile + threadIdx.x * stride;
+    float* const z = tile + threadIdx.x * stride;
     const int label = static_cast<int>(labels[start + threadIdx.x]);
-    float rival = -INFINITY;
-    bool finite = true;
+    const float own = z[label];
+    z[label] = -FLT_MAX;  // while the others' largest is looked for; no finite one is below
+    float rival = -FLT_MAX, zero = own * 0;  // NaN once a logit is not finite
     for (int k = 0; k < classes; ++k) {
-      finite = finite && isfinite(z[k]);
-      if (k != label) rival = fmaxf(rival, z[k]);
+      zero = fmaf(z[k], 0.0f, zero);
+      rival = fmaxf(rival, z[k]);
     }
-    const float own = z[label], largest = fmaxf(own, rival);
+    z[label] = own;
+    if (classes == 1) rival = -INFINITY;
+    const bool finite = zero == 0;
+    const float largest = fmaxf(own, rival);
     double sum = 0;
     for (int k = 0; k < classes; ++k) sum += static_cast<double>(expf(z[k] - largest));
     add(total, own, rival, sum, finite, margins != nullptr ? margins + start + threadIdx.x : nullptr);
+  }
+  total = of_block(total);
+  if (threadIdx.x == 0) partial[blockIdx.x] = total;
+}
+
+template <int Each>  // logits a lane
+__global__ void __launch_bounds__(threads)
+    in_registers(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes,
+                 double* margins, LogitStatistics* partial) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  LogitStatistics total{};
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * warps + warp; i < samples;
+       i += static_cast<std::int64_t>(gridDim.x) * warps) {
+    const float* const row = logits + i * classes;
+    const int label = static_cast<int>(labels[i]);
+    float z[Each];
+#pragma unroll
+    for (int e = 0; e < Each; ++e) z[e] = lane + 32 * e < classes ? row[lane + 32 * e] : -FLT_MAX;
+    float rival = -FLT_MAX, zero = 0;  // NaN once a logit is not finite; there are at least two classes
+#pragma unroll
+    for (int e = 0; e < Each; ++e) {
+      zero = fmaf(z[e], 0.0f, zero);
+      if (lane + 32 * e != label) rival = fmaxf(rival, z[e]);
+    }
+    for (int step = 16; step > 0; step /= 2) rival = fmaxf(rival, __shfl_xor_sync(0xffffffffu, rival, step));
+    const bool finite = __all_sync(0xffffffffu, zero == 0);
+    const float own = row[label], largest = fmaxf(own, rival);
+    double sum = 0;
+#pragma unroll
+    for (int e = 0; e < Each; ++e)
+      if (lane + 32 * e < classes) sum += static_cast<double>(expf(z[e] - largest));
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    if (lane == 0) add(total, own, rival, sum, finite, margins != nullptr ? margins + i : nullptr);
   }
   total = of_block(total);
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
@@ -131,38 +179,61 @@ __global__ void begin_selection(Selection* s, std::int64_t k) {
   if (threadIdx.x == 0) s->prefix = 0, s->rank = static_cast<unsigned long long>(k - 1), s->done = 0;
 }
 
-// Counts the next eight bits of keys that begin as the wanted one; the last block to finish picks them.
+constexpr int copies = 8, bins = 257;  // of a block's counts; a digit's copies are in different banks
+
+// Counts the next eight bits of keys that begin as the wanted one; the last block to finish picks them. Neighbouring lanes count
+// in different copies, for the first digits of most lists are alike; four values are on their way at a time.
 __global__ void __launch_bounds__(threads)
     selection_pass(const double* values, std::int64_t n, int shift, Selection* s, double* out) {
-  __shared__ unsigned int counts[256];
+  __shared__ unsigned int counts[copies * bins];
   __shared__ bool last;
-  counts[threadIdx.x] = 0;
+  for (int i = threadIdx.x; i < copies * bins; i += threads) counts[i] = 0;
+  unsigned int* const mine = counts + threadIdx.x % copies * bins;
   const unsigned long long prefix = s->prefix, mask = shift == 56 ? 0 : ~0ull << (shift + 8);
   __syncthreads();
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < n;
-       i += static_cast<std::int64_t>(gridDim.x) * threads) {
-    const unsigned long long key = key_of(values[i]);
-    if ((key & mask) == prefix) atomicAdd(counts + (key >> shift & 255), 1u);
+  const auto count = [&](double value) {
+    const unsigned long long key = key_of(value);
+    if ((key & mask) == prefix) atomicAdd(mine + (key >> shift & 255), 1u);
+  };
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads;
+  std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;
+  for (; i + 3 * step < n; i += 4 * step) {
+    const double a = values[i], b = values[i + step], c = values[i + 2 * step], d = values[i + 3 * step];
+    count(a);
+    count(b);
+    count(c);
+    count(d);
   }
+  for (; i < n; i += step) count(values[i]);
   __syncthreads();
-  if (counts[threadIdx.x] > 0) atomicAdd(s->counts + threadIdx.x, counts[threadIdx.x]);
+  unsigned int found_here = 0;
+  for (int c = 0; c < copies; ++c) found_here += counts[c * bins + threadIdx.x];
+  if (found_here > 0) atomicAdd(s->counts + threadIdx.x, found_here);
   __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) last = atomicAdd(&s->done, 1u) == gridDim.x - 1;
   __syncthreads();
   if (!last) return;
-  counts[threadIdx.x] = atomicExch(s->counts + threadIdx.x, 0u);
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    unsigned long long rank = s->rank, digit = 0;
-    for (; digit < 255 && rank >= counts[digit]; ++digit) rank -= counts[digit];
-    const unsigned long long found = prefix | digit << shift;
-    s->prefix = found;
-    s->rank = rank;
-    s->done = 0;
-    if (shift == 0)
-      *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
+  // the digit whose keys hold the wanted rank, by a scan
+  const unsigned int keys = atomicExch(s->counts + threadIdx.x, 0u), lane = threadIdx.x % 32,
+                     warp = threadIdx.x / 32;
+  const unsigned long long rank = s->rank;
+  unsigned int below = keys;  // and with it, for now
+  for (unsigned int hop = 1; hop < 32; hop *= 2) {
+    const unsigned int other = __shfl_up_sync(0xffffffffu, below, hop);
+    if (lane >= hop) below += other;
   }
+  if (lane == 31) counts[warp] = below;
+  __syncthreads();
+  for (unsigned int w = 0; w < warp; ++w) below += counts[w];
+  below -= keys;
+  if (rank < below || rank - below >= keys) return;
+  const unsigned long long found = prefix | static_cast<unsigned long long>(threadIdx.x) << shift;
+  s->prefix = found;
+  s->rank = rank - below;
+  s->done = 0;
+  if (shift == 0)
+    *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
 }
 
 }  // namespace
@@ -185,6 +256,12 @@ int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::
                          threads * (most_staged | 1) * static_cast<int>(sizeof(float)));
     launch({grid, threads, s, bytes}, staged, logits, labels, samples, static_cast<int>(classes), margins,
            partial);
+  } else if (classes <= 1024) {
+    const auto kernel = classes <= 128   ? in_registers<4>
+                        : classes <= 256 ? in_registers<8>
+                        : classes <= 512 ? in_registers<16>
+                                         : in_registers<32>;
+    launch({grid, threads, s}, kernel, logits, labels, samples, static_cast<int>(classes), margins, partial);
   } else {
     launch({grid, threads, s}, by_warp, logits, labels, samples, classes, margins, partial);
   }

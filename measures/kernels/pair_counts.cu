@@ -12,8 +12,7 @@ namespace kernels {
 namespace {
 
 constexpr int threads = 256, each = 4, tile = threads * each;  // items of a tile, each way
-constexpr unsigned most_blocks = 16384;
-using Count = unsigned long long;  // as atomicAdd knows it
+using Count = unsigned long long;                              // as atomicAdd knows it
 
 __device__ unsigned warp_count(unsigned x) {
   for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
@@ -33,41 +32,37 @@ __device__ void tile_position(std::int64_t t, std::int64_t& row, std::int64_t& c
 }
 
 __global__ void __launch_bounds__(threads)
-    count_pairs(const double* x, const double* y, int n, std::int64_t tiles, PairCounts* out) {
+    count_pairs(const double* x, const double* y, int n, PairCounts* out) {
   __shared__ double2 others[tile];
-  for (std::int64_t t = blockIdx.x; t < tiles; t += gridDim.x) {
-    std::int64_t row, column;
-    tile_position(t, row, column);
-    const int i0 = static_cast<int>(row) * tile, j0 = static_cast<int>(column) * tile,
-              here = min(tile, n - j0);
-    __syncthreads();  // the tile before is done with
-    for (int j = threadIdx.x; j < here; j += threads) others[j] = make_double2(x[j0 + j], y[j0 + j]);
-    __syncthreads();
-    unsigned concordant = 0, discordant = 0, ties_x = 0, ties_y = 0, ties_both = 0;
+  std::int64_t row, column;
+  tile_position(blockIdx.x, row, column);
+  const int i0 = static_cast<int>(row) * tile, j0 = static_cast<int>(column) * tile, here = min(tile, n - j0);
+  for (int j = threadIdx.x; j < here; j += threads) others[j] = make_double2(x[j0 + j], y[j0 + j]);
+  __syncthreads();
+  unsigned concordant = 0, discordant = 0, ties_x = 0, ties_y = 0, ties_both = 0;
 #pragma unroll
-    for (int e = 0; e < each; ++e) {
-      const int i = i0 + e * threads + static_cast<int>(threadIdx.x);
-      if (i >= n) continue;
-      const double xi = x[i], yi = y[i];
-      const int first = row == column ? i - j0 + 1 : 0;
+  for (int e = 0; e < each; ++e) {
+    const int i = i0 + e * threads + static_cast<int>(threadIdx.x);
+    if (i >= n) continue;
+    const double xi = x[i], yi = y[i];
+    const int first = row == column ? i - j0 + 1 : 0;
 #pragma unroll 8
-      for (int j = first; j < here; ++j) {
-        const double2 o = others[j];
-        const bool x_less = xi<o.x, x_more = xi> o.x, y_less = yi<o.y, y_more = yi> o.y;
-        concordant += (x_less && y_less) || (x_more && y_more);
-        discordant += (x_less && y_more) || (x_more && y_less);
-        const bool same_x = !(x_less || x_more), same_y = !(y_less || y_more);
-        ties_x += same_x;
-        ties_y += same_y;
-        ties_both += same_x && same_y;
-      }
+    for (int j = first; j < here; ++j) {
+      const double2 o = others[j];
+      const bool x_less = xi<o.x, x_more = xi> o.x, y_less = yi<o.y, y_more = yi> o.y;
+      concordant += (x_less && y_less) || (x_more && y_more);
+      discordant += (x_less && y_more) || (x_more && y_less);
+      const bool same_x = !(x_less || x_more), same_y = !(y_less || y_more);
+      ties_x += same_x;
+      ties_y += same_y;
+      ties_both += same_x && same_y;
     }
-    add(&out->concordant, concordant);
-    add(&out->discordant, discordant);
-    add(&out->ties_x, ties_x);
-    add(&out->ties_y, ties_y);
-    add(&out->ties_both, ties_both);
   }
+  add(&out->concordant, concordant);
+  add(&out->discordant, discordant);
+  add(&out->ties_x, ties_x);
+  add(&out->ties_y, ties_y);
+  add(&out->ties_both, ties_both);
 }
 
 // A block does `tile` items of one group u against all of group v, of one measure: blockIdx.x = (part of u, u), y = v, z = m.
@@ -108,8 +103,8 @@ int pair_counts_cuda(const double* x, const double* y, std::int64_t n, PairCount
   const auto s = static_cast<cudaStream_t>(stream);
   cudaMemsetAsync(out, 0, sizeof(PairCounts), s);
   const std::int64_t across = (n + tile - 1) / tile, tiles = across * (across + 1) / 2;
-  const auto blocks = static_cast<unsigned>(tiles < most_blocks ? tiles : most_blocks);
-  if (tiles > 0) launch({blocks, threads, s}, count_pairs, x, y, static_cast<int>(n), tiles, out);
+  if (tiles > 0)
+    launch({static_cast<unsigned>(tiles), threads, s}, count_pairs, x, y, static_cast<int>(n), out);
   return cudaGetLastError();
 }
 

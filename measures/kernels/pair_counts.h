@@ -12,7 +12,7 @@ namespace kernels {
 // What Kendall's taus are made of.
 //
 // Formula   over the pairs i < j: concordant (x_i - x_j)(y_i - y_j) > 0, discordant < 0; ties in x, in y, in both.
-// Inputs    x[n], y[n] float64, finite; n below 2^30.
+// Inputs    x[n], y[n] float64, finite; n below 2^25.
 // Returns   the five counts; concordant + discordant = n (n - 1) / 2 - ties_x - ties_y + ties_both.
 // Source    M. G. Kendall, Biometrika 30 (1938), by the definition.
 // Error     exact.

@@ -25,20 +25,48 @@ __device__ uint4 philox(unsigned long long counter, unsigned long long stream, u
   return c;
 }
 
+// ln(k 2^-53), 1 <= k <= 2^53, to 2 units in the last place: k 2^-53 = (1 + r) 2^-e with |r| <= 1/3, r rounded once, hence exact
+// enough near 1 as well. One polynomial where logf and log1pf would both run in nearly every warp.
+__device__ float log_of(unsigned long long k) {
+  int e = __clzll(static_cast<long long>(k)) - 10;
+  const unsigned long long f = k << e;  // in [2^53, 2^54)
+  const bool high = static_cast<unsigned>(f >> 22) > 0xAAAAAAAAu;
+  const auto d = static_cast<long long>(f - (high ? 1ull << 54 : 1ull << 53));
+  e -= high;
+  const float r = static_cast<float>(d) * (high ? 0x1p-54f : 0x1p-53f);
+  float q = 0.134337768f;  // (ln(1 + r) - r + r^2 / 2) / r^3, interpolated at Chebyshev points
+  q = fmaf(q, r, -0.147041544f);
+  q = fmaf(q, r, 0.141169772f);
+  q = fmaf(q, r, -0.165391251f);
+  q = fmaf(q, r, 0.200038359f);
+  q = fmaf(q, r, -0.25001809f);
+  q = fmaf(q, r, 0.333333194f);
+  q = fmaf(q, r, -0.5f);
+  return fmaf(static_cast<float>(-e), 0.693147181f, fmaf(r * r, q, r));
+}
+
 // The normals 2 counter and 2 counter + 1 of the stream.
 __device__ float2 normals(unsigned long long counter, unsigned long long stream, unsigned long long key) {
   const uint4 c = philox(counter, stream, key);
   const unsigned long long m0 = static_cast<unsigned long long>(c.x >> 5) << 26 | c.y >> 6;
   const unsigned long long m1 = static_cast<unsigned long long>(c.z >> 5) << 26 | c.w >> 6;
-  // ln(1 - u) of the float nearest to u below 1/2, of that nearest to 1 - u above: either keeps its relative accuracy
-  const float logarithm =
-      m0 >> 52 ? logf(__ull2float_rn((1ull << 53) - m0) * 0x1p-53f) : log1pf(__ull2float_rn(m0) * -0x1p-53f);
-  const float radius = sqrtf(-2 * logarithm);
-  const unsigned quadrant = static_cast<unsigned>(m1 >> 51);  // exact; only the rest of the angle is rounded
-  float s, t;
-  sincospif(__ull2float_rn(m1 & (1ull << 51) - 1) * 0x1p-52f, &s, &t);
-  const float cosine = quadrant & 1 ? -s : t, sine = quadrant & 1 ? t : s;
-  const float signed_radius = quadrant & 2 ? -radius : radius;
+  const float radius = sqrtf(-2 * log_of((1ull << 53) - m0));
+  // the angle is octants pi / 4 and x pi / 4, x from 0 to 1, backwards in every other octant
+  const unsigned octant = static_cast<unsigned>(m1 >> 50);
+  const unsigned bits = static_cast<unsigned>(m1 >> 19) & 0x7FFFFFFFu;
+  const bool odd = octant & 1;
+  const float x = static_cast<float>(odd ? 0x80000000u - bits : bits) * 0x1p-31f, z = x * x;
+  float s = fmaf(-3.59543992e-05f, z, 0.00249000685f);  // sin(x pi / 4) / x
+  s = fmaf(s, z, -0.0807454363f);
+  s = fmaf(s, z, 0.785398185f) * x;
+  float t = fmaf(3.54197118e-06f, z, -0.000325961417f);  // (cos(x pi / 4) - 1) / z
+  t = fmaf(t, z, 0.0158543382f);
+  t = fmaf(t, z, -0.308425128f);
+  t = fmaf(t, z, 1.0f);
+  const float sine_here = odd ? t : s, cosine_here = odd ? s : t;
+  const bool turned = octant & 2;
+  const float cosine = turned ? -sine_here : cosine_here, sine = turned ? cosine_here : sine_here;
+  const float signed_radius = octant & 4 ? -radius : radius;
   return make_float2(signed_radius * cosine, signed_radius * sine);
 }
 

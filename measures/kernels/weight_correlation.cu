@@ -1,12 +1,13 @@
-// CUDA version of absolute_cosine_sums: see weight_correlation.h for the contract. Nothing waits, nothing is allocated, and
-// every sum has a fixed order, so the bits do not depend on how blocks were scheduled. Two ways:
+// CUDA versions: see weight_correlation.h for the contract. Nothing waits, nothing is allocated, and every sum has a fixed
+// order, so the bits do not depend on how blocks were scheduled. Sums of cosines go two ways:
 //
 // Many matrices of short rows (the slices of a convolution): slice_sums, one launch. A block reads the rows of a few
 // matrices once, keeps them scaled in shared memory, and its lanes hold rows in registers while the others pass by.
 //
 // Else three steps: inverse norms; rows scaled and transposed into panels, padded with zeros to whole tiles; one block per
 // 128 x 128 tile of cosines on or above the diagonal, 8 x 8 of them a thread, whose absolute values are summed where they
-// are. A tile's steps come in through asynchronous copies, two blocks of steps ahead.
+// are. A tile's steps come in through asynchronous copies, two blocks of steps ahead. Smoothed means and gradients take the
+// same steps with other sums at their end.
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
@@ -242,69 +243,99 @@ __device__ void tile_position(std::int64_t t, std::int64_t& row, std::int64_t& c
   row = t - column * (column + 1) / 2;
 }
 
-__global__ void __launch_bounds__(threads, 2)
-    tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, double* partial) {
-  __shared__ float4 memory[stages][2][steps][tile / 4];
-  const std::int64_t batch = blockIdx.x / tiles;
-  std::int64_t tile_row, tile_column;
-  tile_position(blockIdx.x % tiles, tile_row, tile_column);
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const float* from = panels + (batch * panel_steps + warp) * panel_rows + tile_row * tile + lane * 4;
-  const int to_column = static_cast<int>(tile_column - tile_row) * tile;
-  const auto fetch = [&](int stage) {  // the next block of steps
+using TileMemory = float4[stages][2][steps][tile / 4];
+
+// A tile of cosines, 8 x 8 of them a thread: where it is and which of them are this thread's.
+struct Tile {
+  std::int64_t batch;
+  std::int64_t first_row, first_column;  // of the matrix
+  int row, column;                       // of this thread, in groups of four
+  float product[8][8];
+
+  __device__ int row_of(int i) const { return row * 4 + i / 4 * 32 + i % 4; }  // in the tile
+  __device__ int column_of(int j) const { return column * 4 + j / 4 * 16 + j % 4; }
+  int to_column;  // first_column - first_row: 0 on the diagonal
+
+  // The block's tile of `tiles` a matrix.
+  __device__ void multiply(TileMemory& memory, const float* panels, int panel_rows, int panel_steps,
+                           std::int64_t tiles) {
+    batch = blockIdx.x / tiles;
+    std::int64_t tile_row, tile_column;
+    tile_position(blockIdx.x % tiles, tile_row, tile_column);
+    first_row = tile_row * tile;
+    first_column = tile_column * tile;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const float* from = panels + (batch * panel_steps + warp) * panel_rows + first_row + lane * 4;
+    to_column = static_cast<int>(first_column - first_row);
+    const auto fetch = [&](int stage) {  // the next block of steps
 #pragma unroll
-    for (int k = 0; k < steps; k += warps) {
-      __pipeline_memcpy_async(&memory[stage][0][warp + k][lane], from, 16);
-      __pipeline_memcpy_async(&memory[stage][1][warp + k][lane], from + to_column, 16);
-      from += warps * static_cast<std::int64_t>(panel_rows);
+      for (int k = 0; k < steps; k += warps) {
+        __pipeline_memcpy_async(&memory[stage][0][warp + k][lane], from, 16);
+        __pipeline_memcpy_async(&memory[stage][1][warp + k][lane], from + to_column, 16);
+        from += warps * static_cast<std::int64_t>(panel_rows);
+      }
+    };
+    // A warp owns 64 x 32 cosines, a lane two groups of four rows by two groups of four columns. Neighbouring lanes read the
+    // same words: fewer shared-memory transactions.
+    row = warp / 4 * 16 + (lane >> 1 & 7);
+    column = warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
+    const int blocks = panel_steps / steps;
+    for (int s = 0; s < stages - 1; ++s) {
+      if (s < blocks) fetch(s);
+      __pipeline_commit();
     }
-  };
-  // A warp owns 64 x 32 cosines, a lane two groups of four rows by two groups of four columns. Neighbouring lanes read the
-  // same words: fewer shared-memory transactions.
-  const int row = warp / 4 * 16 + (lane >> 1 & 7), column = warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
-  const int blocks = panel_steps / steps;
-  for (int s = 0; s < stages - 1; ++s) {
-    if (s < blocks) fetch(s);
-    __pipeline_commit();
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+#pragma unroll
+      for (int j = 0; j < 8; ++j) product[i][j] = 0;
+    int stage = 0;
+    for (int block = 0; block < blocks; ++block) {
+      __pipeline_wait_prior(stages - 2);
+      __syncthreads();  // the block of steps is there for all, and all are done with the one before it
+      if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
+      __pipeline_commit();
+#pragma unroll
+      for (int k = 0; k < steps; ++k) {
+        const float4 a0 = memory[stage][0][k][row], a1 = memory[stage][0][k][row + 8];
+        const float4 b0 = memory[stage][1][k][column], b1 = memory[stage][1][k][column + 4];
+        const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
+        const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+#pragma unroll
+        for (int i = 0; i < 8; ++i)
+#pragma unroll
+          for (int j = 0; j < 8; ++j) product[i][j] = fmaf(a[i], b[j], product[i][j]);
+      }
+      stage = stage + 1 == stages ? 0 : stage + 1;
+    }
   }
-  float product[8][8] = {};
-  int stage = 0;
-  for (int block = 0; block < blocks; ++block) {
-    __pipeline_wait_prior(stages - 2);
-    __syncthreads();  // the block of steps is there for all, and all are done with the one before it
-    if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
-    __pipeline_commit();
-#pragma unroll
-    for (int k = 0; k < steps; ++k) {
-      const float4 a0 = memory[stage][0][k][row], a1 = memory[stage][0][k][row + 8];
-      const float4 b0 = memory[stage][1][k][column], b1 = memory[stage][1][k][column + 4];
-      const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
-      const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
-#pragma unroll
-      for (int i = 0; i < 8; ++i)
-#pragma unroll
-        for (int j = 0; j < 8; ++j) product[i][j] = fmaf(a[i], b[j], product[i][j]);
-    }
-    stage = stage + 1 == stages ? 0 : stage + 1;
-  }
-  double sum = 0;
-#pragma unroll
-  for (int i = 0; i < 8; ++i)
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const int r = row * 4 + i / 4 * 32 + i % 4, c = column * 4 + j / 4 * 16 + j % 4;
-      if (to_column > 0 || r < c) sum += fabs(static_cast<double>(product[i][j]));
-    }
+};
+
+// The block's sum, to one place.
+__device__ void put_sum(double sum, TileMemory& memory, double* to) {
   sum = warp_sum(sum);
   __syncthreads();
-  double* const of_warp = reinterpret_cast<double*>(memory);
-  if (lane == 0) of_warp[warp] = sum;
+  double* const of_warp = reinterpret_cast<double*>(&memory);
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = sum;
   __syncthreads();
   if (threadIdx.x == 0) {
     double total = 0;
     for (int w = 0; w < warps; ++w) total += of_warp[w];
-    partial[blockIdx.x] = total;
+    *to = total;
   }
+}
+
+__global__ void __launch_bounds__(threads, 2)
+    tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, double* partial) {
+  __shared__ TileMemory memory;
+  Tile t;
+  t.multiply(memory, panels, panel_rows, panel_steps, tiles);
+  double sum = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+#pragma unroll
+    for (int j = 0; j < 8; ++j)
+      if (t.to_column > 0 || t.row_of(i) < t.column_of(j)) sum += fabs(static_cast<double>(t.product[i][j]));
+  put_sum(sum, memory, partial + blockIdx.x);
 }
 
 __global__ void __launch_bounds__(threads)
@@ -337,20 +368,189 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
+// ---- smoothed means: the same tiles, with other terms
+
+__global__ void __launch_bounds__(threads) row_norms(RowBatches in, double* norms) {
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
+  const int lane = threadIdx.x % 32;
+  if (row >= in.batches * in.rows) return;
+  const float* w = in.data + row / in.rows * in.batch_stride + row % in.rows * in.row_stride;
+  double sum = 0;
+  for (std::int64_t k = lane; k < in.length; k += 32)
+    sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
+  sum = warp_sum(sum);
+  if (lane == 0) norms[row] = sqrt(sum);
+}
+
+__global__ void __launch_bounds__(threads)
+    smoothed_tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, int rows,
+                       const double* norms, double epsilon, double* partial) {
+  __shared__ TileMemory memory;
+  Tile t;
+  t.multiply(memory, panels, panel_rows, panel_steps, tiles);
+  const double* const norm = norms + t.batch * rows;
+  double sum = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(j);
+      if (r >= c || c >= rows) continue;  // r < rows too
+      const double size = norm[r] * norm[c];
+      sum += fabs((static_cast<double>(t.product[i][j]) * size + epsilon) / (size + epsilon));
+    }
+  put_sum(sum, memory, partial + blockIdx.x);
+}
+
+__global__ void __launch_bounds__(threads)
+    finish_means(std::int64_t rows, const double* norms, double epsilon, const double* partial, double* out) {
+  __shared__ double of_warp[warps];
+  const std::int64_t count = tiles_above(rows);
+  double sum = 0;
+  for (std::int64_t t = threadIdx.x; t < count; t += threads) sum += 2 * partial[blockIdx.x * count + t];
+  for (std::int64_t i = threadIdx.x; i < rows; i += threads) {
+    const double norm = norms[blockIdx.x * rows + i], square = norm * norm;
+    // an infinite one is no row either
+    sum += isfinite(norm) ? fabs((square + epsilon) / (square + epsilon)) : nan("");
+  }
+  sum = warp_sum(sum);
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = sum;
+  __syncthreads();
+  if (threadIdx.x > 0) return;
+  double total = 0;
+  for (int w = 0; w < warps; ++w) total += of_warp[w];
+  out[blockIdx.x] = rows > 0 ? total / (static_cast<double>(rows) * static_cast<double>(rows)) : 0;
+}
+
+// ---- gradients: the signs of all cosines, their product with the unit rows, and its part orthogonal to each row
+
+__global__ void __launch_bounds__(threads)
+    tile_signs(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, signed char* signs) {
+  __shared__ TileMemory memory;
+  Tile t;
+  t.multiply(memory, panels, panel_rows, panel_steps, tiles);
+  signed char* const matrix = signs + t.batch * panel_rows * panel_rows;
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(j);
+      const float x = t.product[i][j];
+      const signed char sign = r == c ? 0 : static_cast<signed char>((x > 0) - (x < 0));
+      matrix[r * panel_rows + c] = sign;
+      if (t.to_column > 0) matrix[c * panel_rows + r] = sign;
+    }
+}
+
+constexpr int sum_rows = 64, sum_columns = 64, sum_steps = 16, sum_flush = 256;
+
+// sums[i][k] = sum_j sign(i, j) u_j[k]: a block does 64 rows by 64 k, a thread 4 by 4, 16 rows j at a time; up to 256 of them are
+// summed in float32 before float64 takes them.
+__global__ void __launch_bounds__(threads)
+    signed_row_sums(const signed char* signs, const float* panels, int panel_rows, int panel_steps, int rows,
+                    int length, float* sums) {
+  __shared__ float sign[sum_steps][sum_rows], unit[sum_steps][sum_columns + 1];
+  const std::int64_t down = blocks_of(rows, sum_rows), across = blocks_of(length, sum_columns);
+  const std::int64_t batch = blockIdx.x / (down * across), rest = blockIdx.x % (down * across);
+  const int i0 = static_cast<int>(rest / across) * sum_rows,
+            k0 = static_cast<int>(rest % across) * sum_columns;
+  const signed char* const matrix = signs + batch * panel_rows * panel_rows;
+  const float* const panel = panels + batch * panel_rows * panel_steps;
+  const int x = threadIdx.x % 16 * 4, y = threadIdx.x / 16 * 4;
+  double total[4][4] = {};
+  float part[4][4] = {};
+  for (int j0 = 0; j0 < rows; j0 += sum_steps) {
+    __syncthreads();  // all are done with the step before
+    for (int e = threadIdx.x; e < sum_steps * sum_rows; e += threads) {
+      const int j = e % sum_steps, i = e / sum_steps;  // panels have whole tiles of 128 rows
+      sign[j][i] = static_cast<float>(matrix[static_cast<std::int64_t>(i0 + i) * panel_rows + j0 + j]);
+    }
+    for (int e = threadIdx.x; e < sum_steps * sum_columns; e += threads) {
+      const int j = e % sum_steps, k = e / sum_steps;
+      unit[j][k] = k0 + k < panel_steps ? panel[static_cast<std::int64_t>(k0 + k) * panel_rows + j0 + j] : 0;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < sum_steps; ++j)
+#pragma unroll
+      for (int a = 0; a < 4; ++a)
+#pragma unroll
+        for (int b = 0; b < 4; ++b) part[a][b] = fmaf(sign[j][y + a], unit[j][x + b], part[a][b]);
+    if ((j0 + sum_steps) % sum_flush == 0 || j0 + sum_steps >= rows)
+#pragma unroll
+      for (int a = 0; a < 4; ++a)
+#pragma unroll
+        for (int b = 0; b < 4; ++b) {
+          total[a][b] += static_cast<double>(part[a][b]);
+          part[a][b] = 0;
+        }
+  }
+#pragma unroll
+  for (int a = 0; a < 4; ++a)
+#pragma unroll
+    for (int b = 0; b < 4; ++b)
+      if (i0 + y + a < rows && k0 + x + b < length)
+        sums[(batch * rows + i0 + y + a) * length + k0 + x + b] = static_cast<float>(total[a][b]);
+}
+
+// A warp a row: gradient = (sums - (sums . u) u) / |w|.
+__global__ void __launch_bounds__(threads)
+    make_orthogonal(RowBatches in, const float2* inverse, const float* sums, float* gradient) {
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
+  const int lane = threadIdx.x % 32;
+  if (row >= in.batches * in.rows) return;
+  const std::int64_t at = row / in.rows * in.batch_stride + row % in.rows * in.row_stride;
+  const float2 scale = inverse[row];
+  const float* const sum = sums + row * in.length;
+  const auto unit = [&](std::int64_t k) {
+    return static_cast<double>(in.data[at + k] * scale.x) * static_cast<double>(scale.y);
+  };
+  double dot = 0;
+  for (std::int64_t k = lane; k < in.length; k += 32) dot += static_cast<double>(sum[k]) * unit(k);
+  dot = warp_sum(dot);
+  for (std::int64_t k = lane; k < in.length; k += 32)
+    gradient[at + k] = static_cast<float>((static_cast<double>(sum[k]) - dot * unit(k)) *
+                                          static_cast<double>(scale.x) * static_cast<double>(scale.y));
+}
+
 constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 255) / 256 * 256;
 }
 
 // Where in the workspace what lies, in bytes.
 struct Layout {
-  std::size_t panels, partial, end;
+  std::size_t panels, partial, end;  // behind the inverse norms
+  std::size_t norms = 0, end_means;  // of the smoothed means
+  std::size_t signs, sums, end_gradients;
   explicit Layout(const RowBatches& in) {
-    const std::int64_t panel = blocks_of(in.rows, tile) * tile * (blocks_of(in.length, 32) * 32);
-    panels = aligned(static_cast<std::size_t>(in.batches * in.rows) * sizeof(float2));
-    partial = panels + aligned(static_cast<std::size_t>(in.batches * panel) * sizeof(float));
-    end = partial + aligned(static_cast<std::size_t>(in.batches * tiles_above(in.rows)) * sizeof(double));
+    const auto batches = static_cast<std::size_t>(in.batches), rows = static_cast<std::size_t>(in.rows);
+    const auto panel_rows = static_cast<std::size_t>(blocks_of(in.rows, tile) * tile);
+    const auto panel = panel_rows * static_cast<std::size_t>(blocks_of(in.length, 32) * 32);
+    panels = aligned(batches * rows * sizeof(float2));
+    partial = panels + aligned(batches * panel * sizeof(float));
+    end = partial + aligned(batches * static_cast<std::size_t>(tiles_above(in.rows)) * sizeof(double));
+    norms = end;
+    end_means = norms + aligned(batches * rows * sizeof(double));
+    signs = partial;
+    sums = signs + aligned(batches * panel_rows * panel_rows);
+    end_gradients = sums + aligned(batches * rows * static_cast<std::size_t>(in.length) * sizeof(float));
   }
 };
+
+int padded_rows(const RowBatches& in) {
+  return static_cast<int>(blocks_of(in.rows, tile) * tile);
+}
+int padded_steps(const RowBatches& in) {
+  return static_cast<int>(blocks_of(in.length, 32) * 32);
+}
+
+// The first two of the three steps; rows > 0.
+void enqueue_panels(const RowBatches& in, float2* inverse, float* panels, cudaStream_t s) {
+  launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, inverse_norms, in,
+         inverse);
+  const std::int64_t moves = in.batches * (blocks_of(in.rows, tile) * tile / 32) * blocks_of(in.length, 32);
+  if (moves > 0) launch({static_cast<unsigned>(moves), threads, s}, make_panels, in, inverse, panels);
+}
 
 }  // namespace
 
@@ -368,17 +568,63 @@ int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* worksp
   float* const panels = reinterpret_cast<float*>(memory + layout.panels);
   double* const partial = reinterpret_cast<double*>(memory + layout.partial);
   if (in.rows > 0) {
-    const std::int64_t panel_rows = blocks_of(in.rows, tile) * tile,
-                       panel_steps = blocks_of(in.length, 32) * 32;
-    launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, inverse_norms, in,
-           inverse);
-    const std::int64_t moves = in.batches * (panel_rows / 32) * (panel_steps / 32);
-    if (moves > 0) launch({static_cast<unsigned>(moves), threads, s}, make_panels, in, inverse, panels);
+    enqueue_panels(in, inverse, panels, s);
     const std::int64_t tiles = tiles_above(in.rows);
-    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums, panels,
-           static_cast<int>(panel_rows), static_cast<int>(panel_steps), tiles, partial);
+    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums, panels, padded_rows(in),
+           padded_steps(in), tiles, partial);
   }
   launch({static_cast<unsigned>(in.batches), threads, s}, finish, in, inverse, partial, out);
+  return cudaGetLastError();
+}
+
+std::size_t smoothed_cosine_means_cuda_workspace(const RowBatches& in) {
+  return Layout(in).end_means;
+}
+
+int smoothed_cosine_means_cuda(const RowBatches& in, double epsilon, double* out, void* workspace,
+                               void* stream) {
+  if (in.batches == 0) return cudaSuccess;
+  const auto s = static_cast<cudaStream_t>(stream);
+  const Layout layout(in);
+  char* const memory = static_cast<char*>(workspace);
+  float2* const inverse = static_cast<float2*>(workspace);
+  float* const panels = reinterpret_cast<float*>(memory + layout.panels);
+  double* const partial = reinterpret_cast<double*>(memory + layout.partial);
+  double* const norms = reinterpret_cast<double*>(memory + layout.norms);
+  if (in.rows > 0) {
+    enqueue_panels(in, inverse, panels, s);
+    launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, row_norms, in, norms);
+    const std::int64_t tiles = tiles_above(in.rows);
+    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, smoothed_tile_sums, panels,
+           padded_rows(in), padded_steps(in), tiles, static_cast<int>(in.rows), norms, epsilon, partial);
+  }
+  launch({static_cast<unsigned>(in.batches), threads, s}, finish_means, in.rows, norms, epsilon, partial,
+         out);
+  return cudaGetLastError();
+}
+
+std::size_t absolute_cosine_gradients_cuda_workspace(const RowBatches& in) {
+  return Layout(in).end_gradients;
+}
+
+int absolute_cosine_gradients_cuda(const RowBatches& in, float* gradient, void* workspace, void* stream) {
+  if (in.batches == 0 || in.rows == 0 || in.length == 0) return cudaSuccess;
+  const auto s = static_cast<cudaStream_t>(stream);
+  const Layout layout(in);
+  char* const memory = static_cast<char*>(workspace);
+  float2* const inverse = static_cast<float2*>(workspace);
+  float* const panels = reinterpret_cast<float*>(memory + layout.panels);
+  signed char* const signs = reinterpret_cast<signed char*>(memory + layout.signs);
+  float* const sums = reinterpret_cast<float*>(memory + layout.sums);
+  enqueue_panels(in, inverse, panels, s);
+  const std::int64_t tiles = tiles_above(in.rows);
+  launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_signs, panels, padded_rows(in),
+         padded_steps(in), tiles, signs);
+  const std::int64_t blocks = in.batches * blocks_of(in.rows, sum_rows) * blocks_of(in.length, sum_columns);
+  launch({static_cast<unsigned>(blocks), threads, s}, signed_row_sums, signs, panels, padded_rows(in),
+         padded_steps(in), static_cast<int>(in.rows), static_cast<int>(in.length), sums);
+  launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, make_orthogonal, in,
+         inverse, sums, gradient);
   return cudaGetLastError();
 }
 

@@ -65,6 +65,30 @@ void smoothed_cosine_means(const RowBatches& in, double epsilon, double* out, in
 /// Writes one signed sum T per batch to `out` (float64, exact to rounding).
 void signed_cosine_sums(const RowBatches& in, CosineSum* out);
 
+// Gradients of the plain sum.
+//
+// Formula   d S / d w_i = sum_{j != i} sign(u_i . u_j) (u_j - (u_i . u_j) u_i) / |w_i|, u_i = w_i / |w_i|, sign(0) = 0.
+// Inputs    as above. Zero rows take no part.
+// Returns   gradient, laid out as the data (the same strides): zero for zero rows, NaN for all of a matrix that has a row that is
+//           not finite. Beside it, on the CPU, sums over ordered pairs of non-zero rows.
+// Source    as above: the step of weight-correlation descent.
+// Error     of row i, its euclidean norm: at most cosine_gradient_error(rows, length) / |w_i|, and 2 / |w_i| for each row j whose
+//           cosine with it is so small, cosine_error_cuda(length), that its sign is not certain.
+// Cost      2 rows^2 length multiply-adds per batch; CUDA: rows^2 bytes of workspace too.
+struct CosineGradientSums {
+  double absolute = 0, signed_sum = 0;  ///< sum of |cosines|, of cosines; float32 within a row
+  std::int64_t rows = 0;                ///< of non-zero norm
+};
+
+/// Up to `rows` unit vectors are summed in float32, in parts of up to 256 of them on CUDA.
+inline constexpr double cosine_gradient_error(std::int64_t rows, std::int64_t length) {
+  return static_cast<double>(rows) *
+         (static_cast<double>(rows < 256 ? rows : 256) + static_cast<double>(length) + 40.0) * 0x1p-24;
+}
+void absolute_cosine_gradients_ref(const RowBatches& in, float* gradient);
+/// One thread; `sums`, one per batch, may be null.
+void absolute_cosine_gradients(const RowBatches& in, float* gradient, CosineGradientSums* sums = nullptr);
+
 // CUDA, where it was compiled (GAPBENCH_HAVE_CUDA); Torch-free. All pointers but `in` itself are on the
 // device. Enqueues on `stream` (a cudaStream_t) and returns without waiting. Results do not depend on the
 // launch. Returns a cudaError_t as int.
@@ -73,6 +97,12 @@ void signed_cosine_sums(const RowBatches& in, CosineSum* out);
 /// whole tiles of 128 rows by 32 values; 0 for many matrices of short rows.
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in);
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream);
+/// Each mean is within cosine_error_cuda(length) of the reference.
+std::size_t smoothed_cosine_means_cuda_workspace(const RowBatches& in);
+int smoothed_cosine_means_cuda(const RowBatches& in, double epsilon, double* out, void* workspace,
+                               void* stream);
+std::size_t absolute_cosine_gradients_cuda_workspace(const RowBatches& in);
+int absolute_cosine_gradients_cuda(const RowBatches& in, float* gradient, void* workspace, void* stream);
 
 }  // namespace kernels
 }  // namespace gapbench

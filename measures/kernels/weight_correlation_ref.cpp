@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -56,6 +57,32 @@ void smoothed_cosine_means_ref(const RowBatches& in, double epsilon, double* out
         sum += std::abs((dot(base + i * in.row_stride, base + j * in.row_stride, in.length) + epsilon) /
                         (norm[static_cast<std::size_t>(i)] * norm[static_cast<std::size_t>(j)] + epsilon));
     out[b] = in.rows > 0 ? sum / (static_cast<double>(in.rows) * static_cast<double>(in.rows)) : 0;
+  }
+}
+
+void absolute_cosine_gradients_ref(const RowBatches& in, float* gradient) {
+  std::vector<double> row(static_cast<std::size_t>(in.length));
+  for (std::int64_t b = 0; b < in.batches; ++b) {
+    const float* base = in.data + b * in.batch_stride;
+    const std::vector<double> norm = norms(in, base);
+    const bool finite = std::all_of(norm.begin(), norm.end(), [](double n) { return std::isfinite(n); });
+    for (std::int64_t i = 0; i < in.rows; ++i) {
+      const double ni = norm[static_cast<std::size_t>(i)];
+      const float* const wi = base + i * in.row_stride;
+      std::fill(row.begin(), row.end(), finite ? 0.0 : std::numeric_limits<double>::quiet_NaN());
+      for (std::int64_t j = 0; j < in.rows && finite && ni > 0; ++j) {
+        const double nj = norm[static_cast<std::size_t>(j)];
+        if (j == i || nj == 0) continue;
+        const float* const wj = base + j * in.row_stride;
+        const double cosine = dot(wi, wj, in.length) / (ni * nj), sign = (cosine > 0) - (cosine < 0);
+        for (std::int64_t k = 0; k < in.length; ++k)
+          row[static_cast<std::size_t>(k)] +=
+              sign * (static_cast<double>(wj[k]) / nj - cosine * static_cast<double>(wi[k]) / ni) / ni;
+      }
+      for (std::int64_t k = 0; k < in.length; ++k)
+        gradient[b * in.batch_stride + i * in.row_stride + k] =
+            static_cast<float>(row[static_cast<std::size_t>(k)]);
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "measures/kernels/weight_correlation.h"
 #include "measures/numerics/philox.h"
+#include "tests/measures/cosine_gradient_cases.h"
 #include "tests/support/catch.h"
 #include "tests/support/device.h"
 
@@ -132,4 +133,54 @@ TEST_CASE("CUDA gives the same bits again") {
   const RowBatches in{values.data(), 1, 300, 100, 100, 0};
   const double first = on_device(in, values)[0].sum;
   for (int i = 0; i < 3; ++i) CHECK(on_device(in, values)[0].sum == first);
+}
+
+TEST_CASE("CUDA smoothed means agree with the reference") {
+  skip_without_device();
+  const auto check_means = [](RowBatches in, const std::vector<float>& values, double epsilon) {
+    std::vector<double> expected(static_cast<std::size_t>(in.batches));
+    kernels::smoothed_cosine_means_ref(in, epsilon, expected.data());
+    const DeviceBytes data(values, 4), out(expected.size() * sizeof(double)),
+        workspace(kernels::smoothed_cosine_means_cuda_workspace(in));
+    in.data = data.as<float>();
+    REQUIRE(kernels::smoothed_cosine_means_cuda(in, epsilon, out.as<double>(), workspace.get(), nullptr) ==
+            0);
+    const auto found = out.read<double>();
+    CAPTURE(in.batches, in.rows, in.length, epsilon);
+    for (std::size_t b = 0; b < found.size(); ++b)
+      CHECK((std::isnan(expected[b])
+                 ? std::isnan(found[b])
+                 : std::abs(found[b] - expected[b]) <= kernels::cosine_error_cuda(in.length)));
+  };
+  std::uint64_t stream = 500;
+  for (const double epsilon : {1e-5, 0.0, 0.5})
+    for (const std::int64_t rows : {0, 1, 2, 31, 33, 129, 300})
+      for (const std::int64_t length : {0, 1, 9, 33, 100}) {
+        if (length == 0 && epsilon == 0) continue;  // 0 / 0
+        const auto values = random_values(static_cast<std::size_t>(rows * length), ++stream);
+        check_means({values.data(), 1, rows, length, length, 0}, values, epsilon);
+      }
+  auto values = random_values(20 * 7 * 9, ++stream);
+  check_means({values.data(), 7, 20, 9, 63, 9}, values, 1e-5);
+  for (std::size_t i = 63; i < 126; ++i) values[i] = 0;  // a zero row in each
+  check_means({values.data(), 7, 20, 9, 63, 9}, values, 1e-5);
+  for (std::size_t i = 0; i < 63; ++i) values[i] *= 1e30f;
+  for (std::size_t i = 126; i < 189; ++i) values[i] *= 1e-40f;
+  check_means({values.data(), 7, 20, 9, 63, 9}, values, 1e-5);
+  values[200] = std::numeric_limits<float>::infinity();
+  values[210] = std::numeric_limits<float>::quiet_NaN();
+  check_means({values.data(), 7, 20, 9, 63, 9}, values, 1e-5);
+}
+
+TEST_CASE("CUDA gradients of the sum of absolute cosines agree with the reference") {
+  skip_without_device();
+  for_each_gradient_case([](RowBatches in, const std::vector<float>& values) {
+    const DeviceBytes data(values, 4), out(values.size() * sizeof(float), 8),
+        workspace(kernels::absolute_cosine_gradients_cuda_workspace(in));
+    const float* const host = in.data;
+    in.data = data.as<float>();
+    REQUIRE(kernels::absolute_cosine_gradients_cuda(in, out.as<float>(), workspace.get(), nullptr) == 0);
+    in.data = host;
+    check_gradients(in, out.read<float>());
+  });
 }

@@ -7,6 +7,7 @@
 #include "measures/kernels/weight_correlation.h"
 #include "measures/numerics/instruction_set.h"
 #include "measures/numerics/philox.h"
+#include "tests/measures/cosine_gradient_cases.h"
 #include "tests/support/catch.h"
 
 using namespace gapbench;
@@ -194,5 +195,31 @@ TEST_CASE("the signed sum is the sum of signed cosines") {
       }
     CHECK(sums[static_cast<std::size_t>(b)].sum == Approx(expected).epsilon(1e-10));
     CHECK(sums[static_cast<std::size_t>(b)].pairs == rows * (rows - 1) / 2);
+  }
+}
+
+TEST_CASE("gradients of the sum of absolute cosines agree with the reference") {
+  for_each_gradient_case([](const RowBatches& in, const std::vector<float>& values) {
+    std::vector<float> found(values.size(), 7);
+    absolute_cosine_gradients(in, found.data());
+    check_gradients(in, found);
+  });
+}
+
+TEST_CASE("gradients of the sum of absolute cosines are its finite differences") {
+  std::vector<float> w = random_values(7 * 5, 31), gradient(w.size());
+  const RowBatches in{w.data(), 1, 7, 5, 5, 0};
+  absolute_cosine_gradients_ref(in, gradient.data());
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    const float at = w[i], high = at + 1e-3f, low = at - 1e-3f;
+    CosineSum above, below;
+    w[i] = high;
+    absolute_cosine_sums_ref(in, &above);
+    w[i] = low;
+    absolute_cosine_sums_ref(in, &below);
+    w[i] = at;
+    CHECK(static_cast<double>(gradient[i]) ==
+          Approx((above.sum - below.sum) / (static_cast<double>(high) - static_cast<double>(low)))
+              .margin(1e-5));
   }
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "measures/api/error.h"
+#include "measures/kernels/weight_correlation.h"
 #include "measures/numerics/philox.h"
 
 namespace gapbench {
@@ -63,33 +64,6 @@ void collide_hard(double coefficient, Map g, std::uint64_t key, std::uint64_t st
   }
 }
 
-// S of one set of units, and what its factors need.
-struct UnitGradient {
-  Matrix s;                             // [N, length]
-  double absolute = 0, signed_sum = 0;  // sums of |cos| and cos over ordered pairs of units that are not zero
-  std::int64_t units = 0;               // that are not zero
-};
-
-UnitGradient unit_gradient(const Matrix& w) {
-  UnitGradient result;
-  const Matrix u = unit_rows(w);
-  Matrix cosine = u * u.transpose();
-  cosine.diagonal().setZero();
-  const Matrix sign = cosine.unaryExpr([](float x) { return static_cast<float>((x > 0) - (x < 0)); });
-  result.s = sign * u;
-  for (Eigen::Index i = 0; i < w.rows(); ++i) {
-    const float norm = w.row(i).norm();
-    if (norm == 0) continue;  // sign is 0 throughout, so is its row of s
-    ++result.units;
-    result.absolute += static_cast<double>(cosine.row(i).cwiseAbs().sum());
-    result.signed_sum += static_cast<double>(cosine.row(i).sum());
-    result.s.row(i) -= u.row(i) * result.s.row(i).dot(u.row(i));
-    result.s.row(i) /= norm;
-  }
-  if (result.units > 1) result.s /= static_cast<float>(result.units - 1);
-  return result;
-}
-
 // c0 of the released code, brought into [0.5, 5] by powers of ten.
 double released_factor(double inputs, double units, double mean_cosine) {
   double c = inputs * (units - 1) * (1 / (1 - mean_cosine) + 1 / (1 + (units - 1) * mean_cosine));
@@ -131,25 +105,22 @@ void add_weight_correlation_gradient(DescentForm form, double coefficient, const
   // a 1x1 convolution is the dense layer it is
   const bool dense = layer.positions == 1;
   const std::int64_t channels = dense ? 1 : layer.inputs, length = dense ? layer.inputs : layer.positions;
-  const auto at = [&](std::int64_t channel, std::int64_t row, std::int64_t k) {
-    return row * layer.row_length() + channel * length + k;
-  };
-  std::vector<UnitGradient> all;
+  const std::int64_t row = layer.row_length();
+  std::vector<float> gradients(static_cast<std::size_t>(layer.outputs * row));  // (N - 1) S
+  std::vector<kernels::CosineGradientSums> all(static_cast<std::size_t>(channels));
+  kernels::absolute_cosine_gradients({w, channels, layer.outputs, length, row, length}, gradients.data(),
+                                     all.data());
   double pairs = 0, absolute = 0;
-  Matrix units(layer.outputs, length);
-  for (std::int64_t c = 0; c < channels; ++c) {
-    for (std::int64_t o = 0; o < layer.outputs; ++o)
-      for (std::int64_t k = 0; k < length; ++k) units(o, k) = w[at(c, o, k)];
-    all.push_back(unit_gradient(units));
-    pairs += static_cast<double>(all.back().units) * static_cast<double>(all.back().units - 1);
-    absolute += all.back().absolute;
+  for (const kernels::CosineGradientSums& part : all) {
+    pairs += static_cast<double>(part.rows) * static_cast<double>(part.rows - 1);
+    absolute += part.absolute;
   }
   if (pairs == 0) return;
   const double rho = absolute / pairs, n = static_cast<double>(layer.outputs);
   for (std::int64_t c = 0; c < channels; ++c) {
-    const UnitGradient& part = all[static_cast<std::size_t>(c)];
-    if (part.units < 2) continue;
-    const double present = static_cast<double>(part.units);
+    const kernels::CosineGradientSums& part = all[static_cast<std::size_t>(c)];
+    if (part.rows < 2) continue;
+    const double present = static_cast<double>(part.rows);
     double factor = coefficient;
     if (form == DescentForm::released) {
       if (dense)
@@ -165,7 +136,9 @@ void add_weight_correlation_gradient(DescentForm form, double coefficient, const
       }
     }
     for (std::int64_t o = 0; o < layer.outputs; ++o)
-      for (std::int64_t k = 0; k < length; ++k) g[at(c, o, k)] += static_cast<float>(factor) * part.s(o, k);
+      for (std::int64_t k = o * row + c * length; k < o * row + (c + 1) * length; ++k)
+        g[k] += static_cast<float>(factor) *
+                (gradients[static_cast<std::size_t>(k)] / static_cast<float>(part.rows - 1));
   }
 }
 

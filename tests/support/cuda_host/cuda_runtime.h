@@ -275,9 +275,6 @@ inline unsigned __float_as_uint(float x) {
 inline float __uint_as_float(unsigned x) {
   return std::bit_cast<float>(x);
 }
-inline float __ull2float_rn(unsigned long long x) {
-  return static_cast<float>(x);
-}
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
@@ -286,6 +283,9 @@ inline int __popcll(unsigned long long x) {
 }
 inline int __clz(int x) {
   return std::countl_zero(static_cast<unsigned>(x));
+}
+inline int __clzll(long long x) {
+  return std::countl_zero(static_cast<unsigned long long>(x));
 }
 inline int __ffs(int x) {
   return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
@@ -314,10 +314,4 @@ inline void sincospi(double x, double* sine, double* cosine) {
     default:
       *sine = -c, *cosine = s;
   }
-}
-inline void sincospif(float x, float* sine, float* cosine) {
-  double s, c;
-  sincospi(static_cast<double>(x), &s, &c);
-  *sine = static_cast<float>(s);
-  *cosine = static_cast<float>(c);
 }
