@@ -49,13 +49,14 @@ at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType t
 }  // namespace
 
 bool serves(const HyperParameters& hp, const Architecture& architecture) {
-  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.clip_norm == 0 &&
-         hp.collision == "off" && hp.wcd == 0;
+  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.collision == "off" &&
+         hp.wcd == 0;
 }
 
 std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
   return shape_key(architecture) + std::to_string(hp.batch_size) + " " + std::to_string(hp.train_size) + " " +
-         std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "");
+         std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "") +
+         GradientRules(hp).key();
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
@@ -144,6 +145,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
       data_(std::move(data)),
       device_(device),
       rule_(rule_of(first.hp)),
+      rules_(first.hp),
       log_iterates_(log_iterates),
       size_(size),
       batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
@@ -163,6 +165,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   labels_ = at::zeros({size, n}, integers);
   everywhere_ = at::zeros({size}, floats);
   added_ = at::ones({size}, floats);
+  clip_norm_ = at::zeros({size}, floats.dtype(at::kDouble));
   const auto places = static_cast<std::int64_t>(network_.dropouts());
   randomness_ = {at::zeros({size}, integers), at::zeros({size}, integers),
                  at::zeros({places, size}, integers), at::ones({places, size}, floats)};
@@ -209,6 +212,7 @@ void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Archit
   const TargetValues target = target_values(model.hp, data_->host->shape.classes);
   everywhere_[slot].fill_(target.everywhere);
   added_[slot].fill_(target.added_to_label);
+  clip_norm_[slot].fill_(model.hp.clip_norm);
   randomness_.key[slot].fill_(static_cast<std::int64_t>(random_key(model.id, "dropout")));
   std::int64_t place = 0;
   for (const Op& op : architecture.plan().ops) {
@@ -240,6 +244,7 @@ void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Te
   loss_sum_.add_(loss.value.to(at::kDouble).mul_(static_cast<double>(n)));
   alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
   network_.backward(arrays_, loss.gradient, trace, gradients_);
+  if (rules_.clips) clip(gradients_, clip_norm_);
   update(rule_, arrays_.trained, gradients_, state_, inputs.coefficients.index_select(0, batch).squeeze(0),
          alive_);
   if (iterates_) iterates_->add(arrays_.trained, randomness_.step);

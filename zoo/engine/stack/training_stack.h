@@ -10,6 +10,7 @@
 
 #include "zoo/engine/stack/device.h"
 #include "zoo/engine/stack/epoch_plan.h"
+#include "zoo/engine/stack/gradient_rules.h"
 #include "zoo/engine/stack/iterate_ring.h"
 #include "zoo/engine/stack/network.h"
 #include "zoo/engine/stack/optimizer.h"
@@ -19,9 +20,9 @@
 namespace gapbench::stack {
 
 /// Whether a stack trains such a model: an architecture that layout.h serves, and neither augmentation, sharpness-aware
-/// minimisation, clipping, collision nor weight-correlation descent.
+/// minimisation, collision nor weight-correlation descent.
 bool serves(const HyperParameters& hp, const Architecture& architecture);
-/// Models with equal keys can share a stack: shape, batch size, training samples, optimiser.
+/// Models with equal keys can share a stack: shape, batch size, training samples, optimiser, and what is done to gradients.
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
 
 /// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
@@ -113,6 +114,7 @@ class TrainingStack {
   std::shared_ptr<const DeviceData> data_;
   at::Device device_;
   Rule rule_;
+  GradientRules rules_;
   LogIterates log_iterates_;
   std::int64_t size_, batch_size_;
   int threads_;
@@ -122,6 +124,7 @@ class TrainingStack {
   std::optional<IterateRing> iterates_;
   at::Tensor labels_;              // int64 [K, n]
   at::Tensor everywhere_, added_;  // of the targets, float [K]
+  at::Tensor clip_norm_;           // double [K]
   Randomness randomness_;
   at::Tensor loss_sum_, alive_;    // double [K], bool [K]
   at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
