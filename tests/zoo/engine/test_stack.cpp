@@ -24,9 +24,11 @@
 #include "zoo/engine/executor.h"
 #include "zoo/engine/general_network.h"
 #include "zoo/engine/stack/device.h"
+#include "zoo/engine/stack/gradient_rules.h"
 #include "zoo/engine/stack/network.h"
 #include "zoo/engine/stack/operations.h"
 #include "zoo/engine/stack/stack_executor.h"
+#include "zoo/training/gradient_map.h"
 
 using namespace gapbench;
 
@@ -537,6 +539,84 @@ TEST_CASE("gradients are clipped in stacks as in the general executor") {
                {{"clip_norm", 0.3}, {"optimizer", "adam"}, {"lr", 0.003}, {"batch_norm", "off"}}});
 }
 
+TEST_CASE("weight-correlation descent in stacks is that of the general executor") {
+  std::vector<nlohmann::json> rules;
+  for (const char* form : {"released", "rho", "g"})
+    for (const char* layers : {"all", "hidden"})
+      rules.push_back({{"wcd_form", form}, {"wcd_layers", layers}, {"wcd", form[0] == 'g' ? 1e-4 : 0.02}});
+  rules.push_back({{"wcd", 0.1}, {"clip_norm", 0.2}});
+  check_rules(rules);
+}
+
+TEST_CASE("weight-correlation descent of a stack is gradient_map.h's for each member") {
+  // zero units, parallel units, layers after a flatten, kernels of 1 and of 3, and so many units that the sets of a
+  // convolution do not go through at once
+  NetworkBuilder builder("test", {3, 6, 6, 5});
+  builder.conv("a", 7, 3, 1, 1).activation(Activation::relu).conv("b", 6, 1, 1, 0).max_pool();
+  builder.conv("c", 1200, 3, 1, 1)
+      .conv("d", 2, 1, 1, 0)
+      .flatten()
+      .dense("e", 9)
+      .dense("f", 1)
+      .dense("head", 5);
+  const auto architecture = builder.finish();
+  const stack::Layout layout(*architecture);
+  constexpr std::int64_t members = 3;
+  RandomStream random(5);
+  for (const at::Device& device : devices())
+    for (const auto form : {DescentForm::released, DescentForm::rho, DescentForm::g}) {
+      std::vector<std::vector<std::vector<float>>> weights, gradients;
+      std::vector<float> w(static_cast<std::size_t>(members * layout.trained_size())), g(w.size()),
+          buffers(static_cast<std::size_t>(layout.buffer_size()));
+      for (std::int64_t k = 0; k < members; ++k) {
+        weights.emplace_back();
+        gradients.emplace_back();
+        for (const ArraySpec& spec : architecture->arrays()) {
+          std::vector<float> a(static_cast<std::size_t>(spec.size())), b(a.size());
+          for (float& x : a) x = static_cast<float>(random.normal());
+          for (float& x : b) x = static_cast<float>(0.01 * random.normal());
+          const auto row = a.size() / static_cast<std::size_t>(spec.shape[0]);
+          if (k == 1) std::fill_n(a.begin(), row, 0.0f);
+          if (k == 2 && spec.shape[0] > 2)
+            std::copy_n(a.begin(), row, a.begin() + static_cast<std::ptrdiff_t>(row));
+          weights.back().push_back(std::move(a));
+          gradients.back().push_back(std::move(b));
+        }
+        layout.pack(weights.back(), w.data() + k * layout.trained_size(), buffers.data());
+        layout.pack(gradients.back(), g.data() + k * layout.trained_size(), buffers.data());
+      }
+      const std::vector<double> coefficients = {0.1, 0.02, 1};
+      const at::Tensor own = tensor(w, {members, layout.trained_size()}).to(device),
+                       changed = tensor(g, {members, layout.trained_size()}).to(device);
+      for (const Layer& layer : architecture->layers())
+        stack::add_weight_correlation_gradient(
+            form,
+            at::from_blob(const_cast<double*>(coefficients.data()), {members},
+                          at::TensorOptions().dtype(at::kDouble))
+                .to(device),
+            *architecture, layout, layer.weight, own, changed);
+      const at::Tensor found = changed.cpu();
+      for (std::int64_t k = 0; k < members; ++k) {
+        const auto arrays =
+            layout.unpack(found.const_data_ptr<float>() + k * layout.trained_size(), buffers.data());
+        for (const Layer& layer : architecture->layers()) {
+          const ArraySpec& spec = architecture->arrays()[layer.weight];
+          CAPTURE(spec.name, k, static_cast<int>(form), device.str());
+          std::vector<float> wanted = gradients[static_cast<std::size_t>(k)][layer.weight];
+          const std::vector<float> before = wanted;
+          add_weight_correlation_gradient(
+              form, coefficients[static_cast<std::size_t>(k)],
+              {spec.shape[0], spec.shape[1], spec.shape.size() == 4 ? spec.shape[2] * spec.shape[3] : 1},
+              weights[static_cast<std::size_t>(k)][layer.weight].data(), wanted.data());
+          // of units of one value the gradient has no part beside the unit
+          CHECK((distance(wanted, before) > 0) == (spec.shape[0] - (k == 1) > 1 && spec.shape[1] > 1));
+          CHECK(distance(arrays[layer.weight], wanted) <=
+                2e-5 * distance(wanted, before) + 1e-6 * norm(before));
+        }
+      }
+    }
+}
+
 TEST_CASE("reduced VGGs in stacks take the steps of the fast executor") {
   // Two steps: norm after ReLU amplifies rounding from step to step, and the general executor's channels-last batch norm is off
   // by up to a percent of one (tests/e2e/test_training.py compares each step with float64).
@@ -705,7 +785,6 @@ TEST_CASE("weights of chosen epochs are kept, and what stacks do not serve is fa
   zoo.add({{"network", "fcn"}, {"widths", {20}}});
   zoo.add({{"network", "fcn"}, {"widths", {20}}, {"sam_radius", 0.05}});
   zoo.add({{"network", "mixer"}, {"depth", 1}, {"width", 8}});
-  zoo.add({{"network", "fcn"}, {"widths", {20}}, {"wcd", 0.1}});
   zoo.add({{"network", "fcn"}, {"widths", {20}}, {"augmentation", "mixup"}});
   zoo.add({{"network", "fcn"}, {"widths", {20}}, {"collision", "hard"}});
   Results results;
@@ -721,7 +800,7 @@ TEST_CASE("weights of chosen epochs are kept, and what stacks do not serve is fa
   CHECK(executor->name().starts_with("stack/"));
   executor->run(zoo.models, cache, events);
   REQUIRE(results.size() == 1);
-  CHECK(failed.size() == 5);
+  CHECK(failed.size() == 4);
   REQUIRE(kept.size() == 2);
   CHECK(kept[3] == results.begin()->second.state.arrays);
   CHECK(kept[1] != kept[3]);

@@ -40,7 +40,7 @@ std::vector<StackPlan> plan_stacks(const std::vector<std::vector<ModelSpec>>& gr
     plan.steps = std::max(plan.steps, longest);
     const std::int64_t batch = std::min(first.hp.batch_size, host->train.count);
     const stack::StackBytes bytes =
-        stack::bytes_of_a_stack(*architecture, batch, *host, device, log_iterates, plan.members);
+        stack::bytes_of_a_stack(*architecture, first.hp, *host, device, log_iterates, plan.members);
     plan.device_bytes = bytes.device;
     plan.host_bytes = bytes.host;
     const double flops =

@@ -32,10 +32,15 @@ constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
 
 // Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
 // graphs, each with memory of its own; the iterates that are kept, and what a projection makes of the weights.
-double member_bytes(const Network& network, std::int64_t batch, const TrainingData& data,
-                    const LogIterates& log) {
+double member_bytes(const Network& network, const HyperParameters& hp, std::int64_t batch,
+                    const TrainingData& data, const LogIterates& log) {
+  const Layout& layout = network.layout();
+  double rules = 0;  // what these add to gradients has memory in both graphs
+  for (const std::size_t array : GradientRules(hp, network.architecture()).covered)
+    rules += 2 * (8 * static_cast<double>(layout[array].size()) +
+                  4 * static_cast<double>(descent_floats(network.architecture(), layout, array)));
   const double projected = log.last > 0 ? static_cast<double>((log.last + 8) * log.dimension) : 0;
-  return 4 * ((log.last > 0 ? 20 : 14) * static_cast<double>(network.layout().trained_size()) + projected +
+  return 4 * ((log.last > 0 ? 20 : 14) * static_cast<double>(layout.trained_size()) + projected + rules +
               2 * static_cast<double>(batch * (network.traced() + data.shape.size()))) +
          8 * 3 * static_cast<double>(data.train.count);
 }
@@ -49,14 +54,13 @@ at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType t
 }  // namespace
 
 bool serves(const HyperParameters& hp, const Architecture& architecture) {
-  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.collision == "off" &&
-         hp.wcd == 0;
+  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.collision == "off";
 }
 
 std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
   return shape_key(architecture) + std::to_string(hp.batch_size) + " " + std::to_string(hp.train_size) + " " +
          std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "") +
-         GradientRules(hp).key();
+         GradientRules(hp, architecture).key();
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
@@ -70,8 +74,8 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
                  std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
   // what evaluation takes is bounded apart from the members; it counts as 4 GB
   const double room = 0.75 * static_cast<double>(memory) - (cuda ? 4e9 : 0);
-  const auto fit =
-      static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data, log_iterates));
+  const auto fit = static_cast<std::int64_t>(
+      room / member_bytes(Network(architecture), model.hp, batch, data, log_iterates));
   return std::min(wanted, std::max(std::int64_t{1}, fit));
 }
 
@@ -86,9 +90,11 @@ std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
   return (models + waves - 1) / waves;
 }
 
-StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
-                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members) {
+StackBytes bytes_of_a_stack(const Architecture& architecture, const HyperParameters& hp,
+                            const TrainingData& data, const at::Device& device,
+                            const LogIterates& log_iterates, std::int64_t members) {
   const Network network(architecture);
+  const std::int64_t batch = std::min(hp.batch_size, data.train.count);
   const auto k = static_cast<double>(members), n = static_cast<double>(data.train.count),
              all = n + static_cast<double>(data.test.count),
              evaluated = std::min(
@@ -96,7 +102,7 @@ StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch
                  all * static_cast<double>(network.widest()) * (device.is_cuda() ? k : 1));
   StackBytes bytes;
   // a forward pass holds the input and the output of an operation, and what lies between them
-  bytes.device = k * member_bytes(network, batch, data, log_iterates) +
+  bytes.device = k * member_bytes(network, hp, batch, data, log_iterates) +
                  4 * all * static_cast<double>(data.shape.size()) + 4 * 4 * evaluated;
   // per member its arrays and moving averages, packed and not, and the file that is written; labels, order, coefficients
   bytes.host =
@@ -145,7 +151,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
       data_(std::move(data)),
       device_(device),
       rule_(rule_of(first.hp)),
-      rules_(first.hp),
+      rules_(first.hp, architecture),
       log_iterates_(log_iterates),
       size_(size),
       batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
@@ -166,6 +172,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   everywhere_ = at::zeros({size}, floats);
   added_ = at::ones({size}, floats);
   clip_norm_ = at::zeros({size}, floats.dtype(at::kDouble));
+  descent_ = at::zeros_like(clip_norm_);
   const auto places = static_cast<std::int64_t>(network_.dropouts());
   randomness_ = {at::zeros({size}, integers), at::zeros({size}, integers),
                  at::zeros({places, size}, integers), at::ones({places, size}, floats)};
@@ -213,6 +220,7 @@ void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Archit
   everywhere_[slot].fill_(target.everywhere);
   added_[slot].fill_(target.added_to_label);
   clip_norm_[slot].fill_(model.hp.clip_norm);
+  descent_[slot].fill_(model.hp.wcd);
   randomness_.key[slot].fill_(static_cast<std::int64_t>(random_key(model.id, "dropout")));
   std::int64_t place = 0;
   for (const Op& op : architecture.plan().ops) {
@@ -245,6 +253,9 @@ void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Te
   alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
   network_.backward(arrays_, loss.gradient, trace, gradients_);
   if (rules_.clips) clip(gradients_, clip_norm_);
+  for (const std::size_t array : rules_.covered)
+    add_weight_correlation_gradient(*rules_.descent, descent_, network_.architecture(), network_.layout(),
+                                    array, arrays_.trained, gradients_);
   update(rule_, arrays_.trained, gradients_, state_, inputs.coefficients.index_select(0, batch).squeeze(0),
          alive_);
   if (iterates_) iterates_->add(arrays_.trained, randomness_.step);

@@ -20,7 +20,7 @@
 namespace gapbench::stack {
 
 /// Whether a stack trains such a model: an architecture that layout.h serves, and neither augmentation, sharpness-aware
-/// minimisation, collision nor weight-correlation descent.
+/// minimisation nor collision.
 bool serves(const HyperParameters& hp, const Architecture& architecture);
 /// Models with equal keys can share a stack: shape, batch size, training samples, optimiser, and what is done to gradients.
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
@@ -40,8 +40,9 @@ std::int64_t members_in_waves(std::int64_t most, std::int64_t models);
 struct StackBytes {
   double device = 0, host = 0;
 };
-StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
-                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members);
+StackBytes bytes_of_a_stack(const Architecture& architecture, const HyperParameters& hp,
+                            const TrainingData& data, const at::Device& device,
+                            const LogIterates& log_iterates, std::int64_t members);
 
 /// The samples of one group on the device.
 struct DeviceData {
@@ -122,9 +123,9 @@ class TrainingStack {
   Arrays arrays_;
   at::Tensor gradients_, state_;  // [K, P], [sets, K, P]
   std::optional<IterateRing> iterates_;
-  at::Tensor labels_;              // int64 [K, n]
-  at::Tensor everywhere_, added_;  // of the targets, float [K]
-  at::Tensor clip_norm_;           // double [K]
+  at::Tensor labels_;               // int64 [K, n]
+  at::Tensor everywhere_, added_;   // of the targets, float [K]
+  at::Tensor clip_norm_, descent_;  // double [K]
   Randomness randomness_;
   at::Tensor loss_sum_, alive_;    // double [K], bool [K]
   at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
