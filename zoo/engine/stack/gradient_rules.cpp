@@ -57,7 +57,7 @@ at::Tensor released_factor(double inputs, double units, const at::Tensor& mean_c
 }  // namespace
 
 GradientRules::GradientRules(const HyperParameters& hp, const Architecture& architecture)
-    : clips(hp.clip_norm > 0) {
+    : climbs(hp.sam_radius > 0), clips(hp.clip_norm > 0) {
   if (hp.wcd <= 0) return;
   descent = parse_descent_form(hp.wcd_form);
   const auto& layers = architecture.layers();
@@ -66,10 +66,17 @@ GradientRules::GradientRules(const HyperParameters& hp, const Architecture& arch
 }
 
 std::string GradientRules::key() const {
-  std::string text = clips ? " clipped" : "";
+  std::string text = climbs ? " climbing" : "";
+  if (clips) text += " clipped";
   if (descent) text += " descent " + std::to_string(static_cast<int>(*descent));
   for (const std::size_t array : covered) text += " " + std::to_string(array);
   return text;
+}
+
+at::Tensor climbed(const at::Tensor& weights, const at::Tensor& gradients, const at::Tensor& radius) {
+  const at::Tensor norm = norms(gradients);
+  const at::Tensor scale = radius.div(norm).masked_fill(norm.eq(0), 0);
+  return weights.add(gradients.mul(scale.to(at::kFloat).unsqueeze(1)));
 }
 
 void clip(const at::Tensor& gradients, const at::Tensor& most) {

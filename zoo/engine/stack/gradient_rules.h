@@ -18,6 +18,7 @@ namespace gapbench::stack {
 
 /// Which of the rules a model has; their strengths are the member's own.
 struct GradientRules {
+  bool climbs = false;  ///< sharpness-aware minimisation
   bool clips = false;
   std::optional<DescentForm> descent;  ///< of weight-correlation descent
   std::vector<std::size_t> covered;    ///< weight arrays that it covers
@@ -25,6 +26,8 @@ struct GradientRules {
   std::string key() const;  ///< equal for equal rules
 };
 
+/// The weights of each member, moved by `radius` (double [K]) along its gradients, all arrays together.
+at::Tensor climbed(const at::Tensor& weights, const at::Tensor& gradients, const at::Tensor& radius);
 /// Scales the gradients of each member of norm above `most` (double [K]), all arrays together, to it.
 void clip(const at::Tensor& gradients, const at::Tensor& most);
 

@@ -35,7 +35,8 @@ constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
 double member_bytes(const Network& network, const HyperParameters& hp, std::int64_t batch,
                     const TrainingData& data, const LogIterates& log) {
   const Layout& layout = network.layout();
-  double rules = 0;  // what these add to gradients has memory in both graphs
+  // what these add to gradients has memory in both graphs
+  double rules = hp.sam_radius > 0 ? 4 * static_cast<double>(layout.trained_size()) : 0;
   for (const std::size_t array : GradientRules(hp, network.architecture()).covered)
     rules += 2 * (8 * static_cast<double>(layout[array].size()) +
                   4 * static_cast<double>(descent_floats(network.architecture(), layout, array)));
@@ -54,7 +55,7 @@ at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType t
 }  // namespace
 
 bool serves(const HyperParameters& hp, const Architecture& architecture) {
-  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.collision == "off";
+  return serves(architecture) && hp.augmentation == "none" && hp.collision == "off";
 }
 
 std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
@@ -173,6 +174,7 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   added_ = at::ones({size}, floats);
   clip_norm_ = at::zeros({size}, floats.dtype(at::kDouble));
   descent_ = at::zeros_like(clip_norm_);
+  radius_ = at::zeros_like(clip_norm_);
   const auto places = static_cast<std::int64_t>(network_.dropouts());
   randomness_ = {at::zeros({size}, integers), at::zeros({size}, integers),
                  at::zeros({places, size}, integers), at::ones({places, size}, floats)};
@@ -221,6 +223,7 @@ void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Archit
   added_[slot].fill_(target.added_to_label);
   clip_norm_[slot].fill_(model.hp.clip_norm);
   descent_[slot].fill_(model.hp.wcd);
+  radius_[slot].fill_(model.hp.sam_radius);
   randomness_.key[slot].fill_(static_cast<std::int64_t>(random_key(model.id, "dropout")));
   std::int64_t place = 0;
   for (const Op& op : architecture.plan().ops) {
@@ -246,12 +249,22 @@ void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Te
   const at::NoGradGuard no_grad;
   const at::Tensor indices = inputs.order.index_select(0, batch).view({size_, n});
   randomness_.step.add_(alive_);
-  Trace trace;
-  const at::Tensor logits = network_.train(arrays_, gather(indices), randomness_, alive_, trace);
-  const Loss loss = softmax_loss(logits, labels_.gather(1, indices), everywhere_, added_);
-  loss_sum_.add_(loss.value.to(at::kDouble).mul_(static_cast<double>(n)));
+  const at::Tensor images = gather(indices), labels = labels_.gather(1, indices);
+  const auto loss_and_gradients = [&](const Arrays& arrays, const at::Tensor& moving) {
+    Trace trace;
+    const at::Tensor logits = network_.train(arrays, images, randomness_, moving, trace);
+    const Loss loss = softmax_loss(logits, labels, everywhere_, added_);
+    network_.backward(arrays, loss.gradient, trace, gradients_);
+    return loss.value.to(at::kDouble);
+  };
+  loss_sum_.add_(loss_and_gradients(arrays_, alive_).mul_(static_cast<double>(n)));
   alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
-  network_.backward(arrays_, loss.gradient, trace, gradients_);
+  if (rules_.climbs) {
+    // the masks of the same step; running statistics moved once
+    const Arrays uphill = {climbed(arrays_.trained, gradients_, radius_), arrays_.buffers};
+    loss_sum_.add_(loss_and_gradients(uphill, at::zeros_like(alive_)).mul_(0));  // NaN where it is not finite
+    alive_.logical_and_(loss_sum_.isfinite());
+  }
   if (rules_.clips) clip(gradients_, clip_norm_);
   for (const std::size_t array : rules_.covered)
     add_weight_correlation_gradient(*rules_.descent, descent_, network_.architecture(), network_.layout(),

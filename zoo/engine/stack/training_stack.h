@@ -19,8 +19,7 @@
 
 namespace gapbench::stack {
 
-/// Whether a stack trains such a model: an architecture that layout.h serves, and neither augmentation, sharpness-aware
-/// minimisation nor collision.
+/// Whether a stack trains such a model: an architecture that layout.h serves, and neither augmentation nor collision.
 bool serves(const HyperParameters& hp, const Architecture& architecture);
 /// Models with equal keys can share a stack: shape, batch size, training samples, optimiser, and what is done to gradients.
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
@@ -123,9 +122,9 @@ class TrainingStack {
   Arrays arrays_;
   at::Tensor gradients_, state_;  // [K, P], [sets, K, P]
   std::optional<IterateRing> iterates_;
-  at::Tensor labels_;               // int64 [K, n]
-  at::Tensor everywhere_, added_;   // of the targets, float [K]
-  at::Tensor clip_norm_, descent_;  // double [K]
+  at::Tensor labels_;                        // int64 [K, n]
+  at::Tensor everywhere_, added_;            // of the targets, float [K]
+  at::Tensor radius_, clip_norm_, descent_;  // double [K]
   Randomness randomness_;
   at::Tensor loss_sum_, alive_;    // double [K], bool [K]
   at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
