@@ -40,10 +40,14 @@ double member_bytes(const Network& network, const HyperParameters& hp, std::int6
   for (const std::size_t array : GradientRules(hp, network.architecture()).covered)
     rules += 2 * (8 * static_cast<double>(layout[array].size()) +
                   4 * static_cast<double>(descent_floats(network.architecture(), layout, array)));
+  // turned and mixed images, where they come from, and which turns and partners
+  const auto augmented = hp.augmentation == "none" ? 0
+                                                   : 2 * 24 * static_cast<double>(batch * data.shape.size()) +
+                                                         8 * 2 * static_cast<double>(data.train.count);
   const double projected = log.last > 0 ? static_cast<double>((log.last + 8) * log.dimension) : 0;
   return 4 * ((log.last > 0 ? 20 : 14) * static_cast<double>(layout.trained_size()) + projected + rules +
               2 * static_cast<double>(batch * (network.traced() + data.shape.size()))) +
-         8 * 3 * static_cast<double>(data.train.count);
+         8 * 3 * static_cast<double>(data.train.count) + augmented;
 }
 
 at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType type,
@@ -55,13 +59,13 @@ at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType t
 }  // namespace
 
 bool serves(const HyperParameters& hp, const Architecture& architecture) {
-  return serves(architecture) && hp.augmentation == "none" && hp.collision == "off";
+  return serves(architecture) && hp.collision == "off";
 }
 
 std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
   return shape_key(architecture) + std::to_string(hp.batch_size) + " " + std::to_string(hp.train_size) + " " +
          std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "") +
-         GradientRules(hp, architecture).key();
+         (hp.augmentation == "none" ? "" : " " + hp.augmentation) + GradientRules(hp, architecture).key();
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
@@ -158,7 +162,9 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
       batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
       threads_(threads),
       members_(static_cast<std::size_t>(size)),
-      plan_(rule_, data_->host->train.count, batch_size_, size, device) {
+      layout_{data_->host->shape.channels, data_->host->shape.height, data_->host->shape.width,
+              data_->host->channels_last},
+      plan_(first.hp, layout_, data_->host->train.count, batch_size_, size, device) {
   const at::NoGradGuard no_grad;
   const auto floats = at::TensorOptions().dtype(at::kFloat).device(device);
   const auto integers = floats.dtype(at::kLong);
@@ -182,6 +188,14 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   alive_ = at::zeros({size}, floats.dtype(at::kBool));
   batch_ = at::zeros({1}, integers);
   tail_batch_ = at::zeros({1}, integers);
+  if (flips_and_crops(first.hp)) {
+    const std::int64_t positions = layout_.height * layout_.width;
+    std::vector<std::int64_t> sources;
+    for (std::int64_t t = 0; t < Turn::count(layout_); ++t)
+      for (const std::int64_t from : Turn::of_number(t, layout_).sources(layout_))
+        sources.push_back(from >= 0 ? from : positions);
+    sources_ = on_device(sources.data(), {Turn::count(layout_), positions}, at::kLong, device);
+  }
   full_step_ = std::make_unique<RepeatedStep>(device, [this] { step(batch_size_, plan_.full(), batch_); });
   if (tail > 0)
     tail_step_ =
@@ -249,11 +263,19 @@ void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Te
   const at::NoGradGuard no_grad;
   const at::Tensor indices = inputs.order.index_select(0, batch).view({size_, n});
   randomness_.step.add_(alive_);
-  const at::Tensor images = gather(indices), labels = labels_.gather(1, indices);
+  const auto of_batch = [&](const at::Tensor& all) { return all.index_select(0, batch).squeeze(0); };
+  at::Tensor images = gather(indices), targets = target_rows(labels_.gather(1, indices),
+                                                             data_->host->shape.classes, everywhere_, added_);
+  if (sources_.defined()) images = turned(images, of_batch(inputs.turns), sources_, layout_);
+  if (inputs.partners.size(2) > 0) {
+    const at::Tensor partners = of_batch(inputs.partners), keep = of_batch(inputs.keep);
+    images = mixed(images, partners, keep);
+    targets = mixed(targets, partners, keep);
+  }
   const auto loss_and_gradients = [&](const Arrays& arrays, const at::Tensor& moving) {
     Trace trace;
     const at::Tensor logits = network_.train(arrays, images, randomness_, moving, trace);
-    const Loss loss = softmax_loss(logits, labels, everywhere_, added_);
+    const Loss loss = softmax_loss(logits, targets);
     network_.backward(arrays, loss.gradient, trace, gradients_);
     return loss.value.to(at::kDouble);
   };
@@ -269,8 +291,7 @@ void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Te
   for (const std::size_t array : rules_.covered)
     add_weight_correlation_gradient(*rules_.descent, descent_, network_.architecture(), network_.layout(),
                                     array, arrays_.trained, gradients_);
-  update(rule_, arrays_.trained, gradients_, state_, inputs.coefficients.index_select(0, batch).squeeze(0),
-         alive_);
+  update(rule_, arrays_.trained, gradients_, state_, of_batch(inputs.coefficients), alive_);
   if (iterates_) iterates_->add(arrays_.trained, randomness_.step);
   batch.add_(1);
 }
@@ -390,7 +411,8 @@ std::vector<std::optional<double>> TrainingStack::gradient_noise(const std::vect
     Trace trace;
     const at::Tensor logits =
         network_.evaluate(arrays, data_->train_images.index_select(0, indices).unsqueeze(0), &trace);
-    const Loss loss = softmax_loss(logits, labels.index_select(1, indices), everywhere, added);
+    const Loss loss = softmax_loss(
+        logits, target_rows(labels.index_select(1, indices), data_->host->shape.classes, everywhere, added));
     network_.backward(arrays, loss.gradient, trace, gradients);
     const at::Tensor g = gradients.to(at::kDouble);
     sum.add_(g);

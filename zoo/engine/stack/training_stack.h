@@ -19,9 +19,9 @@
 
 namespace gapbench::stack {
 
-/// Whether a stack trains such a model: an architecture that layout.h serves, and neither augmentation nor collision.
+/// Whether a stack trains such a model: an architecture that layout.h serves, and no collision.
 bool serves(const HyperParameters& hp, const Architecture& architecture);
-/// Models with equal keys can share a stack: shape, batch size, training samples, optimiser, and what is done to gradients.
+/// Models with equal keys can share a stack: shape, batch size, training samples, optimiser, augmentation, and what is done to gradients.
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
 
 /// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
@@ -128,6 +128,8 @@ class TrainingStack {
   Randomness randomness_;
   at::Tensor loss_sum_, alive_;    // double [K], bool [K]
   at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
+  ImageLayout layout_;
+  at::Tensor sources_;  // see turned()
   EpochPlan plan_;
   std::unique_ptr<RepeatedStep> full_step_, tail_step_;
 };
