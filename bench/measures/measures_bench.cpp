@@ -1,6 +1,7 @@
 // Computes measures of the first model of a zoo and prints each cell, as one line of JSON, with the processor time it took:
 // what other work on the machine disturbs least. Data and weights are in memory before. Run by compare_measures.py; also alone:
 //   measures_bench ZOO DATA_DIR THREADS [PATTERN...]
+// THREADS may be cuda: one thread, and the network on the device.
 // The line after the cells has the searches.
 #include <ATen/Parallel.h>
 
@@ -40,7 +41,8 @@ void run(int argc, char** argv) {
   const auto measures = all_measures().select(std::vector<std::string>(argv + 4, argv + argc));
   const auto architecture = make_architecture(model.hp, zoo.data().shape());
   const auto data = zoo.data().get(model.hp, architecture->channels_last());
-  const int threads = std::stoi(argv[3]);
+  const bool cuda = std::string(argv[3]) == "cuda";
+  const int threads = cuda ? 1 : std::stoi(argv[3]);
   Snapshot snapshot =
       load_snapshot(zoo.store(), model, *architecture, data->train.count, data->shape.classes);
   snapshot.set_threads(threads);
@@ -49,8 +51,9 @@ void run(int argc, char** argv) {
   const bool with_derivatives = std::any_of(measures.begin(), measures.end(), [](const Measure* m) {
     return (m->info.needs & needs_gradients) != 0;
   });
-  const auto probe = make_network_probe(*architecture, data, training_labels(model, *data), arrays, threads,
-                                        ExecutorChoice::automatic, with_derivatives);
+  const auto probe =
+      Probes(ExecutorChoice::automatic, device_choice(cuda ? "cuda" : "cpu"), 1)
+          .make(*architecture, data, training_labels(model, *data), arrays, threads, with_derivatives);
   for (const Measure* measure : measures) {
     const double start = cpu_seconds();
     json cell = to_json(compute_cell(*measure, snapshot, probe.get()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "measures/numerics/philox.h"
 
@@ -13,6 +14,26 @@ struct ImageLayout {
   bool channels_last = false;
   std::int64_t size() const { return channels * height * width; }
 };
+
+/// What flip_and_crop() does to one image: pixel (y, x) is taken from (y + dy, x + dx), mirrored from (y + dy, width - 1 - x - dx).
+struct Turn {
+  bool flip = false;
+  std::int64_t dy = 0, dx = 0;
+  /// All turns of images of this size are numbered; count() of them.
+  static std::int64_t count(const ImageLayout& layout);
+  std::int64_t number(const ImageLayout& layout) const;
+  static Turn of_number(std::int64_t number, const ImageLayout& layout);
+  /// For each position y width + x the position it is taken from, -1 outside.
+  std::vector<std::int64_t> sources(const ImageLayout& layout) const;
+};
+Turn draw_turn(const ImageLayout& layout, RandomStream& random);
+
+/// What mixup() does to a batch: keep of each sample, the rest of its partner.
+struct Mix {
+  float keep = 1;
+  std::vector<std::uint32_t> partner;
+};
+Mix draw_mix(std::int64_t n, double alpha, RandomStream& random);
 
 /// Mirrors each of n images left to right with probability 1/2, and shifts it by whole pixels, uniform in [-pad, pad] in both
 /// directions, pad = max(1, height / 8) and max(1, width / 8) (4 for 32x32, as is usual for CIFAR); what comes in from outside

@@ -25,7 +25,7 @@ class Batches {
  public:
   Batches(const ModelSpec& model, const TrainingData& data, const std::vector<std::int64_t>& labels)
       : hp_(model.hp),
-        augmentation_key_(random_key(model.id, "augmentation")),
+        model_id_(model.id),
         samples_(data.train),
         labels_(labels),
         layout_{data.shape.channels, data.shape.height, data.shape.width, data.channels_last},
@@ -47,10 +47,10 @@ class Batches {
       targets_[i * classes_ + static_cast<std::size_t>(labels_[indices[i]])] += value.added_to_label;
     }
     if (rows_ != nullptr) return;
-    RandomStream random(augmentation_key_, static_cast<std::uint64_t>(step));
+    RandomStream random = augmentation_stream(model_id_, step);
     const auto n = static_cast<std::int64_t>(indices.size());
-    if (hp_.augmentation != "mixup") flip_and_crop(images_.data(), n, layout_, random);
-    if (hp_.augmentation != "flip-crop")
+    if (flips_and_crops(hp_)) flip_and_crop(images_.data(), n, layout_, random);
+    if (mixes_up(hp_))
       mixup(images_.data(), targets_.data(), n, layout_.size(), static_cast<std::int64_t>(classes_),
             hp_.mixup_alpha, random);
   }
@@ -60,7 +60,7 @@ class Batches {
 
  private:
   const HyperParameters& hp_;
-  std::uint64_t augmentation_key_;
+  const std::string& model_id_;
   const Samples& samples_;
   const std::vector<std::int64_t>& labels_;
   ImageLayout layout_;
@@ -103,6 +103,18 @@ void fill_epoch_order(const std::string& model_id, std::int64_t epoch, std::span
   std::iota(order.begin(), order.end(), 0u);
   RandomStream(random_key(model_id, "order"), static_cast<std::uint64_t>(epoch))
       .shuffle(order.begin(), order.end());
+}
+
+bool flips_and_crops(const HyperParameters& hp) {
+  return hp.augmentation != "none" && hp.augmentation != "mixup";
+}
+
+bool mixes_up(const HyperParameters& hp) {
+  return hp.augmentation != "none" && hp.augmentation != "flip-crop";
+}
+
+RandomStream augmentation_stream(const std::string& model_id, std::int64_t step) {
+  return RandomStream(random_key(model_id, "augmentation"), static_cast<std::uint64_t>(step));
 }
 
 TargetValues target_values(const HyperParameters& hp, std::int64_t classes) {

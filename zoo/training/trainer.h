@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "measures/numerics/philox.h"
 #include "zoo/spec/zoo_spec.h"
 #include "zoo/training/history.h"
 #include "zoo/training/iterate_log.h"
@@ -62,6 +63,10 @@ std::int64_t last_step(const HyperParameters& hp, std::int64_t samples);
 bool evaluation_due(const HyperParameters& hp, std::int64_t epoch, std::int64_t steps, double loss_sum);
 /// The order in which an epoch (from 1) takes the order.size() samples.
 void fill_epoch_order(const std::string& model_id, std::int64_t epoch, std::span<std::uint32_t> order);
+/// What `augmentation` asks for, and the random numbers of the step (from 1): turns of the batch's samples, then a mixture.
+bool flips_and_crops(const HyperParameters& hp);
+bool mixes_up(const HyperParameters& hp);
+RandomStream augmentation_stream(const std::string& model_id, std::int64_t step);
 /// A target row is `everywhere` in each class, and `added_to_label` more in the label's.
 struct TargetValues {
   float everywhere = 0, added_to_label = 1;

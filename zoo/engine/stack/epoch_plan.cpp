@@ -14,14 +14,20 @@ namespace {
 template <class F>
 void for_each_tensor(BatchInputs& to, BatchInputs& from, F f) {
   f(to.order, from.order, 1);
+  f(to.turns, from.turns, 1);
+  f(to.partners, from.partners, 1);
+  f(to.keep, from.keep, 1);
   f(to.coefficients, from.coefficients, 2);
 }
 
 }  // namespace
 
-EpochPlan::EpochPlan(Rule rule, std::int64_t samples, std::int64_t batch_size, std::int64_t members,
-                     const at::Device& device)
-    : rule_(rule),
+EpochPlan::EpochPlan(const HyperParameters& hp, const ImageLayout& layout, std::int64_t samples,
+                     std::int64_t batch_size, std::int64_t members, const at::Device& device)
+    : rule_(rule_of(hp)),
+      turns_(flips_and_crops(hp)),
+      mixes_(mixes_up(hp)),
+      layout_(layout),
       samples_(samples),
       batch_size_(batch_size),
       members_(members),
@@ -34,8 +40,11 @@ EpochPlan::EpochPlan(Rule rule, std::int64_t samples, std::int64_t batch_size, s
     // memory that a device copies from without the host's help
     const auto host = at::TensorOptions().pinned_memory(device.is_cuda());
     const auto make = [&](const at::TensorOptions& options) {
-      return BatchInputs{at::zeros({batches, members, n}, options.dtype(at::kLong)),
-                         at::zeros({batches, coefficient_count, members}, options.dtype(at::kFloat))};
+      const auto integers = options.dtype(at::kLong), floats = options.dtype(at::kFloat);
+      return BatchInputs{
+          at::zeros({batches, members, n}, integers), at::zeros({batches, members, turns_ ? n : 0}, integers),
+          at::zeros({batches, members, mixes_ ? n : 0}, integers), at::zeros({batches, members}, floats),
+          at::zeros({batches, coefficient_count, members}, floats)};
     };
     host_[tail] = make(host);
     device_[tail] = make(at::TensorOptions().device(device));
@@ -54,6 +63,17 @@ void EpochPlan::prepare(std::int64_t slot, const ModelSpec& model, std::int64_t 
     const BatchInputs& to = host_[tail];
     std::copy_n(samples.begin() + b * batch_size_, n,
                 to.order.mutable_data_ptr<std::int64_t>() + (place * members_ + slot) * n);
+    if (turns_ || mixes_) {  // one stream a step: the turns, then the mixture
+      RandomStream random = augmentation_stream(model.id, steps + b + 1);
+      std::int64_t* const turns = to.turns.mutable_data_ptr<std::int64_t>() + (place * members_ + slot) * n;
+      for (std::int64_t i = 0; turns_ && i < n; ++i) turns[i] = draw_turn(layout_, random).number(layout_);
+      if (mixes_) {
+        const Mix mix = draw_mix(n, model.hp.mixup_alpha, random);
+        std::copy(mix.partner.begin(), mix.partner.end(),
+                  to.partners.mutable_data_ptr<std::int64_t>() + (place * members_ + slot) * n);
+        to.keep.mutable_data_ptr<float>()[place * members_ + slot] = mix.keep;
+      }
+    }
     float of_step[coefficient_count];
     fill_coefficients(rule_, model.hp, steps + b + 1, learning_rate(model.hp, epoch, b, batches()), of_step);
     for (std::int64_t i = 0; i < coefficient_count; ++i)

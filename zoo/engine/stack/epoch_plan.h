@@ -10,20 +10,25 @@
 
 #include "zoo/engine/stack/optimizer.h"
 #include "zoo/spec/zoo_spec.h"
+#include "zoo/training/augmentation.h"
 
 namespace gapbench::stack {
 
 /// Of a number of batches of one size.
 struct BatchInputs {
   at::Tensor order;         ///< int64 [batches, K, n]: samples
+  at::Tensor turns;         ///< int64 [batches, K, n]: Turn::number() of each sample; n = 0 without flip-crop
+  at::Tensor partners;      ///< int64 [batches, K, n]: of mixup, places in the batch; n = 0 without
+  at::Tensor keep;          ///< float [batches, K]: of mixup
   at::Tensor coefficients;  ///< float [batches, coefficient_count, K]
 };
 
 class EpochPlan {
  public:
-  /// `samples` of an epoch in batches of `batch_size`, the last maybe smaller.
-  EpochPlan(Rule rule, std::int64_t samples, std::int64_t batch_size, std::int64_t members,
-            const at::Device& device);
+  /// `samples` of an epoch in batches of `batch_size`, the last maybe smaller; all models have the update rule and the
+  /// augmentation of `hp`.
+  EpochPlan(const HyperParameters& hp, const ImageLayout& layout, std::int64_t samples,
+            std::int64_t batch_size, std::int64_t members, const at::Device& device);
   std::int64_t batches() const { return full_ + (tail_ > 0); }
   /// On the device: the batches of full size, and the last one, of 0 samples where all are full.
   const BatchInputs& full() const { return device_[0]; }
@@ -42,6 +47,8 @@ class EpochPlan {
     bool operator==(const Prepared&) const = default;
   };
   Rule rule_;
+  bool turns_, mixes_;
+  ImageLayout layout_;
   std::int64_t samples_, batch_size_, members_, full_, tail_;
   BatchInputs host_[2], device_[2];
   std::vector<std::optional<Prepared>> prepared_;  // by slot

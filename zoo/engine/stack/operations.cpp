@@ -116,16 +116,36 @@ at::Tensor dropout_mask(const at::Tensor& key, const at::Tensor& step, const at:
   return scale.unsqueeze(1).mul(numbers.ge(threshold.unsqueeze(1)));
 }
 
-Loss softmax_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& everywhere,
-                  const at::Tensor& added) {
-  const std::int64_t members = logits.size(0), n = logits.size(1);
+at::Tensor target_rows(const at::Tensor& labels, std::int64_t classes, const at::Tensor& everywhere,
+                       const at::Tensor& added) {
+  const std::int64_t members = labels.size(0), n = labels.size(1);
+  return at::scatter_add(everywhere.view({members, 1, 1}).expand({members, n, classes}).contiguous(), 2,
+                         labels.unsqueeze(2), added.view({members, 1, 1}).expand({members, n, 1}));
+}
+
+Loss softmax_loss(const at::Tensor& logits, const at::Tensor& targets) {
   const at::Tensor log_p = at::_log_softmax(logits, 2, false);
-  const at::Tensor targets =
-      at::scatter_add(everywhere.view({members, 1, 1}).expand(logits.sizes()).contiguous(), 2,
-                      labels.unsqueeze(2), added.view({members, 1, 1}).expand({members, n, 1}));
-  const double share = 1 / static_cast<double>(n);
+  const double share = 1 / static_cast<double>(logits.size(1));
   return {log_p.mul(targets).sum({1, 2}).mul(-share),
           log_p.exp().mul(targets.sum(2, true)).sub(targets).mul(share)};
+}
+
+at::Tensor turned(const at::Tensor& images, const at::Tensor& turns, const at::Tensor& sources,
+                  const ImageLayout& layout) {
+  const std::int64_t all = images.size(0) * images.size(1), positions = layout.height * layout.width;
+  const at::Tensor from = sources.index_select(0, turns.reshape({-1}));  // [K n, positions]
+  if (layout.channels_last)
+    return at::constant_pad_nd(images.view({all, positions, layout.channels}), {0, 0, 0, 1}, 0)
+        .gather(1, from.unsqueeze(2).expand({all, positions, layout.channels}))
+        .view(images.sizes());
+  return at::constant_pad_nd(images.view({all, layout.channels, positions}), {0, 1}, 0)
+      .gather(2, from.unsqueeze(1).expand({all, layout.channels, positions}))
+      .view(images.sizes());
+}
+
+at::Tensor mixed(const at::Tensor& x, const at::Tensor& partners, const at::Tensor& keep) {
+  const at::Tensor kept = keep.view({x.size(0), 1, 1});
+  return x.mul(kept).add(x.gather(1, partners.unsqueeze(2).expand(x.sizes())).mul(kept.neg().add(1)));
 }
 
 }  // namespace gapbench::stack

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "zoo/networks/plan.h"
+#include "zoo/training/augmentation.h"
 
 namespace gapbench::stack {
 
@@ -33,9 +34,17 @@ struct Loss {
   at::Tensor value;     ///< [K] float: mean over the n samples of -sum_c t_c ln p_c
   at::Tensor gradient;  ///< [K, n, classes]: by the logits
 };
-/// logits [K, n, classes], labels [K, n] int64; target rows are everywhere[k] in each class and added[k] more in the
-/// label's.
-Loss softmax_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& everywhere,
-                  const at::Tensor& added);
+/// logits and targets t [K, n, classes].
+Loss softmax_loss(const at::Tensor& logits, const at::Tensor& targets);
+/// Target rows [K, n, classes] for labels [K, n] int64: everywhere[k] in each class and added[k] more in the label's.
+at::Tensor target_rows(const at::Tensor& labels, std::int64_t classes, const at::Tensor& everywhere,
+                       const at::Tensor& added);
+
+/// Turns of images [K, n, size] as augmentation.h has them: `turns` int64 [K, n] are numbers, `sources` int64
+/// [Turn::count(), positions] where each position is taken from, `positions` where it is outside.
+at::Tensor turned(const at::Tensor& images, const at::Tensor& turns, const at::Tensor& sources,
+                  const ImageLayout& layout);
+/// keep[k] x + (1 - keep[k]) x of the partner; x [K, n, ...] rows, partners int64 [K, n], keep float [K].
+at::Tensor mixed(const at::Tensor& x, const at::Tensor& partners, const at::Tensor& keep);
 
 }  // namespace gapbench::stack

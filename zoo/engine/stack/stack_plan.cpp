@@ -40,11 +40,11 @@ std::vector<StackPlan> plan_stacks(const std::vector<std::vector<ModelSpec>>& gr
     plan.steps = std::max(plan.steps, longest);
     const std::int64_t batch = std::min(first.hp.batch_size, host->train.count);
     const stack::StackBytes bytes =
-        stack::bytes_of_a_stack(*architecture, batch, *host, device, log_iterates, plan.members);
+        stack::bytes_of_a_stack(*architecture, first.hp, *host, device, log_iterates, plan.members);
     plan.device_bytes = bytes.device;
     plan.host_bytes = bytes.host;
-    const double flops =
-        3 * architecture->flops() * static_cast<double>(batch) * static_cast<double>(plan.members);
+    const double flops = (first.hp.sam_radius > 0 ? 6 : 3) * architecture->flops() *
+                         static_cast<double>(batch) * static_cast<double>(plan.members);
     if (plans.size() < timed) try {
         if (!on_device || on_device->host != host)
           on_device = std::make_shared<const stack::DeviceData>(host, device);

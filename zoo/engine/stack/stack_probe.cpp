@@ -90,7 +90,8 @@ class StackProbe final : public ProbeBase {
                     for_each_block(chosen.count, block, [&](std::int64_t start, std::int64_t n) {
                       Trace trace;
                       const at::Tensor logits = network_.evaluate(arrays, images(chosen, start, n), &trace);
-                      const Loss loss = softmax_loss(logits, labels(chosen, start, n, members), nothing, one);
+                      const Loss loss = softmax_loss(
+                          logits, target_rows(labels(chosen, start, n, members), classes(), nothing, one));
                       network_.backward(arrays, loss.gradient, trace, gradient);
                       sum.add_(gradient, static_cast<double>(n) / static_cast<double>(chosen.count));
                     });

@@ -33,12 +33,22 @@ constexpr std::int64_t most_members_cuda = 512, most_members_cpu = 8;
 
 // Bytes of the device that one member takes at most: weights, gradients, moving averages and what a step makes of them; two
 // graphs, each with memory of its own; the iterates that are kept, and what a projection makes of the weights.
-double member_bytes(const Network& network, std::int64_t batch, const TrainingData& data,
-                    const LogIterates& log) {
+double member_bytes(const Network& network, const HyperParameters& hp, std::int64_t batch,
+                    const TrainingData& data, const LogIterates& log) {
+  const Layout& layout = network.layout();
+  // what these add to gradients has memory in both graphs
+  double rules = hp.sam_radius > 0 ? 4 * static_cast<double>(layout.trained_size()) : 0;
+  for (const std::size_t array : GradientRules(hp, network.architecture()).covered)
+    rules += 2 * (8 * static_cast<double>(layout[array].size()) +
+                  4 * static_cast<double>(descent_floats(network.architecture(), layout, array)));
+  // turned and mixed images, where they come from, and which turns and partners
+  const auto augmented = hp.augmentation == "none" ? 0
+                                                   : 2 * 24 * static_cast<double>(batch * data.shape.size()) +
+                                                         8 * 2 * static_cast<double>(data.train.count);
   const double projected = log.last > 0 ? static_cast<double>((log.last + 8) * log.dimension) : 0;
-  return 4 * ((log.last > 0 ? 20 : 14) * static_cast<double>(network.layout().trained_size()) + projected +
+  return 4 * ((log.last > 0 ? 20 : 14) * static_cast<double>(layout.trained_size()) + projected + rules +
               2 * static_cast<double>(batch * (network.traced() + data.shape.size()))) +
-         8 * 3 * static_cast<double>(data.train.count);
+         8 * 3 * static_cast<double>(data.train.count) + augmented;
 }
 
 at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType type,
@@ -50,13 +60,13 @@ at::Tensor on_device(const void* values, at::IntArrayRef shape, at::ScalarType t
 }  // namespace
 
 bool serves(const HyperParameters& hp, const Architecture& architecture) {
-  return serves(architecture) && hp.augmentation == "none" && hp.sam_radius == 0 && hp.clip_norm == 0 &&
-         hp.collision == "off" && hp.wcd == 0;
+  return serves(architecture) && hp.collision == "off";
 }
 
 std::string group_key(const HyperParameters& hp, const Architecture& architecture) {
   return shape_key(architecture) + std::to_string(hp.batch_size) + " " + std::to_string(hp.train_size) + " " +
-         std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "");
+         std::to_string(static_cast<int>(rule_of(hp))) + (hp.standardise ? " standardised" : "") +
+         (hp.augmentation == "none" ? "" : " " + hp.augmentation) + GradientRules(hp, architecture).key();
 }
 
 std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpec& model,
@@ -70,8 +80,8 @@ std::int64_t members_of_a_stack(const Architecture& architecture, const ModelSpe
                  std::int64_t{4}, cuda ? most_members_cuda : most_members_cpu);
   // what evaluation takes is bounded apart from the members; it counts as 4 GB
   const double room = 0.75 * static_cast<double>(memory) - (cuda ? 4e9 : 0);
-  const auto fit =
-      static_cast<std::int64_t>(room / member_bytes(Network(architecture), batch, data, log_iterates));
+  const auto fit = static_cast<std::int64_t>(
+      room / member_bytes(Network(architecture), model.hp, batch, data, log_iterates));
   return std::min(wanted, std::max(std::int64_t{1}, fit));
 }
 
@@ -86,9 +96,11 @@ std::int64_t members_in_waves(std::int64_t most, std::int64_t models) {
   return (models + waves - 1) / waves;
 }
 
-StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
-                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members) {
+StackBytes bytes_of_a_stack(const Architecture& architecture, const HyperParameters& hp,
+                            const TrainingData& data, const at::Device& device,
+                            const LogIterates& log_iterates, std::int64_t members) {
   const Network network(architecture);
+  const std::int64_t batch = std::min(hp.batch_size, data.train.count);
   const auto k = static_cast<double>(members), n = static_cast<double>(data.train.count),
              all = n + static_cast<double>(data.test.count),
              evaluated = std::min(
@@ -96,7 +108,7 @@ StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch
                  all * static_cast<double>(network.widest()) * (device.is_cuda() ? k : 1));
   StackBytes bytes;
   // a forward pass holds the input and the output of an operation, and what lies between them
-  bytes.device = k * member_bytes(network, batch, data, log_iterates) +
+  bytes.device = k * member_bytes(network, hp, batch, data, log_iterates) +
                  4 * all * static_cast<double>(data.shape.size()) + 4 * 4 * evaluated;
   // per member its arrays and moving averages, packed and not, and the file that is written; labels, order, coefficients
   bytes.host =
@@ -145,12 +157,15 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
       data_(std::move(data)),
       device_(device),
       rule_(rule_of(first.hp)),
+      rules_(first.hp, architecture),
       log_iterates_(log_iterates),
       size_(size),
       batch_size_(std::min(first.hp.batch_size, data_->host->train.count)),
       threads_(threads),
       members_(static_cast<std::size_t>(size)),
-      plan_(rule_, data_->host->train.count, batch_size_, size, device) {
+      layout_{data_->host->shape.channels, data_->host->shape.height, data_->host->shape.width,
+              data_->host->channels_last},
+      plan_(first.hp, layout_, data_->host->train.count, batch_size_, size, device) {
   const at::NoGradGuard no_grad;
   const auto floats = at::TensorOptions().dtype(at::kFloat).device(device);
   const auto integers = floats.dtype(at::kLong);
@@ -164,6 +179,9 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   labels_ = at::zeros({size, n}, integers);
   everywhere_ = at::zeros({size}, floats);
   added_ = at::ones({size}, floats);
+  clip_norm_ = at::zeros({size}, floats.dtype(at::kDouble));
+  descent_ = at::zeros_like(clip_norm_);
+  radius_ = at::zeros_like(clip_norm_);
   const auto places = static_cast<std::int64_t>(network_.dropouts());
   randomness_ = {at::zeros({size}, integers), at::zeros({size}, integers),
                  at::zeros({places, size}, integers), at::ones({places, size}, floats)};
@@ -171,6 +189,14 @@ TrainingStack::TrainingStack(const Architecture& architecture, std::shared_ptr<c
   alive_ = at::zeros({size}, floats.dtype(at::kBool));
   batch_ = at::zeros({1}, integers);
   tail_batch_ = at::zeros({1}, integers);
+  if (flips_and_crops(first.hp)) {
+    const std::int64_t positions = layout_.height * layout_.width;
+    std::vector<std::int64_t> sources;
+    for (std::int64_t t = 0; t < Turn::count(layout_); ++t)
+      for (const std::int64_t from : Turn::of_number(t, layout_).sources(layout_))
+        sources.push_back(from >= 0 ? from : positions);
+    sources_ = on_device(sources.data(), {Turn::count(layout_), positions}, at::kLong, device);
+  }
   full_step_ = std::make_unique<RepeatedStep>(device, [this] { step(batch_size_, plan_.full(), batch_); });
   if (tail > 0)
     tail_step_ =
@@ -210,6 +236,9 @@ void TrainingStack::load(std::int64_t slot, const ModelSpec& model, const Archit
   const TargetValues target = target_values(model.hp, data_->host->shape.classes);
   everywhere_[slot].fill_(target.everywhere);
   added_[slot].fill_(target.added_to_label);
+  clip_norm_[slot].fill_(model.hp.clip_norm);
+  descent_[slot].fill_(model.hp.wcd);
+  radius_[slot].fill_(model.hp.sam_radius);
   randomness_.key[slot].fill_(static_cast<std::int64_t>(random_key(model.id, "dropout")));
   std::int64_t place = 0;
   for (const Op& op : architecture.plan().ops) {
@@ -235,14 +264,35 @@ void TrainingStack::step(std::int64_t n, const BatchInputs& inputs, const at::Te
   const at::NoGradGuard no_grad;
   const at::Tensor indices = inputs.order.index_select(0, batch).view({size_, n});
   randomness_.step.add_(alive_);
-  Trace trace;
-  const at::Tensor logits = network_.train(arrays_, gather(indices), randomness_, alive_, trace);
-  const Loss loss = softmax_loss(logits, labels_.gather(1, indices), everywhere_, added_);
-  loss_sum_.add_(loss.value.to(at::kDouble).mul_(static_cast<double>(n)));
+  const auto of_batch = [&](const at::Tensor& all) { return all.index_select(0, batch).squeeze(0); };
+  at::Tensor images = gather(indices), targets = target_rows(labels_.gather(1, indices),
+                                                             data_->host->shape.classes, everywhere_, added_);
+  if (sources_.defined()) images = turned(images, of_batch(inputs.turns), sources_, layout_);
+  if (inputs.partners.size(2) > 0) {
+    const at::Tensor partners = of_batch(inputs.partners), keep = of_batch(inputs.keep);
+    images = mixed(images, partners, keep);
+    targets = mixed(targets, partners, keep);
+  }
+  const auto loss_and_gradients = [&](const Arrays& arrays, const at::Tensor& moving) {
+    Trace trace;
+    const at::Tensor logits = network_.train(arrays, images, randomness_, moving, trace);
+    const Loss loss = softmax_loss(logits, targets);
+    network_.backward(arrays, loss.gradient, trace, gradients_);
+    return loss.value.to(at::kDouble);
+  };
+  loss_sum_.add_(loss_and_gradients(arrays_, alive_).mul_(static_cast<double>(n)));
   alive_.logical_and_(loss_sum_.isfinite());  // further steps would only spread the NaN
-  network_.backward(arrays_, loss.gradient, trace, gradients_);
-  update(rule_, arrays_.trained, gradients_, state_, inputs.coefficients.index_select(0, batch).squeeze(0),
-         alive_);
+  if (rules_.climbs) {
+    // the masks of the same step; running statistics moved once
+    const Arrays uphill = {climbed(arrays_.trained, gradients_, radius_), arrays_.buffers};
+    loss_sum_.add_(loss_and_gradients(uphill, at::zeros_like(alive_)).mul_(0));  // NaN where it is not finite
+    alive_.logical_and_(loss_sum_.isfinite());
+  }
+  if (rules_.clips) clip(gradients_, clip_norm_);
+  for (const std::size_t array : rules_.covered)
+    add_weight_correlation_gradient(*rules_.descent, descent_, network_.architecture(), network_.layout(),
+                                    array, arrays_.trained, gradients_);
+  update(rule_, arrays_.trained, gradients_, state_, of_batch(inputs.coefficients), alive_);
   if (iterates_) iterates_->add(arrays_.trained, randomness_.step);
   batch.add_(1);
 }
@@ -367,7 +417,8 @@ std::vector<std::optional<double>> TrainingStack::gradient_noise(const std::vect
     Trace trace;
     const at::Tensor logits =
         network_.evaluate(arrays, data_->train_images.index_select(0, indices).unsqueeze(0), &trace);
-    const Loss loss = softmax_loss(logits, labels.index_select(1, indices), everywhere, added);
+    const Loss loss = softmax_loss(
+        logits, target_rows(labels.index_select(1, indices), data_->host->shape.classes, everywhere, added));
     network_.backward(arrays, loss.gradient, trace, gradients);
     const at::Tensor g = gradients.to(at::kDouble);
     sum.add_(g);

@@ -10,6 +10,7 @@
 
 #include "zoo/engine/stack/device.h"
 #include "zoo/engine/stack/epoch_plan.h"
+#include "zoo/engine/stack/gradient_rules.h"
 #include "zoo/engine/stack/iterate_ring.h"
 #include "zoo/engine/stack/network.h"
 #include "zoo/engine/stack/optimizer.h"
@@ -18,10 +19,9 @@
 
 namespace gapbench::stack {
 
-/// Whether a stack trains such a model: an architecture that layout.h serves, and neither augmentation, sharpness-aware
-/// minimisation, clipping, collision nor weight-correlation descent.
+/// Whether a stack trains such a model: an architecture that layout.h serves, and no collision.
 bool serves(const HyperParameters& hp, const Architecture& architecture);
-/// Models with equal keys can share a stack: shape, batch size, training samples, optimiser.
+/// Models with equal keys can share a stack: shape, batch size, training samples, optimiser, augmentation, and what is done to gradients.
 std::string group_key(const HyperParameters& hp, const Architecture& architecture);
 
 /// How many members a stack of models like this one has on the device: as many as make a step `work_of_a_step` of
@@ -39,8 +39,9 @@ std::int64_t members_in_waves(std::int64_t most, std::int64_t models);
 struct StackBytes {
   double device = 0, host = 0;
 };
-StackBytes bytes_of_a_stack(const Architecture& architecture, std::int64_t batch, const TrainingData& data,
-                            const at::Device& device, const LogIterates& log_iterates, std::int64_t members);
+StackBytes bytes_of_a_stack(const Architecture& architecture, const HyperParameters& hp,
+                            const TrainingData& data, const at::Device& device,
+                            const LogIterates& log_iterates, std::int64_t members);
 
 /// The samples of one group on the device.
 struct DeviceData {
@@ -113,6 +114,7 @@ class TrainingStack {
   std::shared_ptr<const DeviceData> data_;
   at::Device device_;
   Rule rule_;
+  GradientRules rules_;
   LogIterates log_iterates_;
   std::int64_t size_, batch_size_;
   int threads_;
@@ -120,11 +122,14 @@ class TrainingStack {
   Arrays arrays_;
   at::Tensor gradients_, state_;  // [K, P], [sets, K, P]
   std::optional<IterateRing> iterates_;
-  at::Tensor labels_;              // int64 [K, n]
-  at::Tensor everywhere_, added_;  // of the targets, float [K]
+  at::Tensor labels_;                        // int64 [K, n]
+  at::Tensor everywhere_, added_;            // of the targets, float [K]
+  at::Tensor radius_, clip_norm_, descent_;  // double [K]
   Randomness randomness_;
   at::Tensor loss_sum_, alive_;    // double [K], bool [K]
   at::Tensor batch_, tail_batch_;  // int64 [1]: the next full batch of the epoch, and the last, smaller one
+  ImageLayout layout_;
+  at::Tensor sources_;  // see turned()
   EpochPlan plan_;
   std::unique_ptr<RepeatedStep> full_step_, tail_step_;
 };
