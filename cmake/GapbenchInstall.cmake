@@ -22,7 +22,7 @@ if(GAPBENCH_WITH_TORCH)
 endif()
 foreach(folder IN LISTS folders)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gapbench/${folder}
-          FILES_MATCHING PATTERN "*.h" PATTERN "text.h" EXCLUDE)
+          FILES_MATCHING PATTERN "*.h" PATTERN "text.h" EXCLUDE PATTERN "cuda_l*.h" EXCLUDE)
 endforeach()
 
 install(FILES ${PROJECT_SOURCE_DIR}/reports/schemas/ranking.schema.json ${PROJECT_SOURCE_DIR}/zoo/specs/spec.schema.json

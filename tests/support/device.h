@@ -3,7 +3,6 @@
 
 #include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -28,8 +27,8 @@ inline void skip_without_device() {
 class DeviceBytes {
  public:
   explicit DeviceBytes(std::size_t bytes, std::size_t offset = 0) : bytes_(bytes), offset_(guard + offset) {
-    std::vector<unsigned char> pattern(offset_ + bytes + guard, 0xA5);
-    std::fill_n(pattern.begin() + static_cast<std::ptrdiff_t>(offset_), bytes, 0xFF);  // NaN until written
+    const std::vector<unsigned char> pattern(offset_ + bytes + guard,
+                                             0xFF);  // NaN around it, and in it until written
     check(cudaMalloc(&data_, pattern.size()));
     check(cudaMemcpy(data_, pattern.data(), pattern.size(), cudaMemcpyHostToDevice));
   }
@@ -43,7 +42,7 @@ class DeviceBytes {
     CHECK(cudaMemcpy(all.data(), data_, all.size(), cudaMemcpyDeviceToHost) == cudaSuccess);
     bool intact = true;
     for (std::size_t i = 0; i < all.size(); ++i)
-      intact = intact && (all[i] == 0xA5 || (i >= offset_ && i < offset_ + bytes_));
+      intact = intact && (all[i] == 0xFF || (i >= offset_ && i < offset_ + bytes_));
     CHECK(intact);
     cudaFree(data_);
   }

@@ -16,9 +16,6 @@
 #include <vector>
 
 #include "cuda_runtime.h"
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -50,7 +47,6 @@ struct Fibre {
   std::deque<std::vector<std::tuple<void*, const void*, std::size_t>>> copies;  // groups; the last is open
   void* stack = nullptr;
   jmp_buf context;
-  void* fake_stack = nullptr;
 };
 
 std::vector<std::unique_ptr<Fibre>> fibres;
@@ -87,27 +83,13 @@ void describe(const Fibre& f) {
   fail(what);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-const void* scheduler_bottom;
-std::size_t scheduler_size;
-#endif
-
 void to_scheduler(Fibre& f) {
   if (_setjmp(f.context) == 0) {
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&f.fake_stack, scheduler_bottom, scheduler_size);
-#endif
     _longjmp(scheduler, 1);
   }
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(f.fake_stack, &scheduler_bottom, &scheduler_size);
-#endif
 }
 
 void fibre_main() {
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &scheduler_bottom, &scheduler_size);
-#endif
   Fibre& f = *fibres[running];
   while (true) {
     to_scheduler(f);
@@ -121,18 +103,9 @@ void resume(unsigned thread) {
   Fibre& f = *fibres[thread];
   running = thread;
   threadIdx = f.index;
-#if defined(__SANITIZE_ADDRESS__)
-  void* fake_stack = nullptr;
-#endif
   if (_setjmp(scheduler) == 0) {
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&fake_stack, f.stack, stack_bytes);
-#endif
     _longjmp(f.context, 1);
   }
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
 }
 
 void make_fibre() {
@@ -150,18 +123,9 @@ void make_fibre() {
   start.uc_stack.ss_size = stack_bytes;
   start.uc_link = nullptr;
   makecontext(&start, fibre_main, 0);
-#if defined(__SANITIZE_ADDRESS__)
-  void* fake_stack = nullptr;
-#endif
   if (_setjmp(scheduler) == 0) {
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&fake_stack, f.stack, stack_bytes);
-#endif
     setcontext(&start);
   }
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
 }
 
 // All thread-local memory of the program, the shared variables of all kernels among it. What else is there is put back after

@@ -9,7 +9,7 @@
 // a write beside a block of memory or beyond the dynamic shared memory; more shared memory or threads than a device has; a
 // stack overflow. Fresh device and shared memory holds NaN. Asynchronous copies arrive when they are waited for, not before.
 // The .cu files are compiled with -fsanitize=undefined: misaligned vector loads and indices beyond arrays end the program too.
-// Not seen: reads of freed or foreign device memory (address sanitizer sees them), races between blocks, weak memory order.
+// Not seen: reads of foreign device memory that holds numbers, races between blocks, weak memory order.
 #pragma once
 
 #include <math.h>
