@@ -512,7 +512,7 @@ ordered_json rank_one(const Candidate& c, std::size_t g, const Gap& gap, const P
   return result;
 }
 
-// The best any measure can reach: how well the gap on one half of the test set orders that on the other.
+// How far the gap repeats itself: how well that on one half of the test set orders that on the other.
 ordered_json noise_ceiling(const Table& table, const RankOptions& options, const Gap& gap,
                            const Population& p) {
   ordered_json ceiling = {{"tau_b", nullptr}, {"spearman", nullptr}, {"n", 0}, {"reason", nullptr}};
