@@ -118,7 +118,8 @@ def main():
             continue
         raise AssertionError("the schema lets a broken document through")
 
-    with tempfile.TemporaryDirectory() as folder:
+    # the browser may still write to its profile
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page = pathlib.Path(folder) / "report.html"
         html = subprocess.run([sys.argv[1], sample, "html"], capture_output=True, check=True).stdout
         page.write_bytes(html)
