@@ -1,4 +1,4 @@
-// What CUDA kernels share: how one is launched, and the shared memory whose size the launch says. Calls of the runtime API
+// What CUDA kernels share: how one is launched, the shared memory whose size the launch says, and sums over lanes. Calls of the runtime API
 // alone, so that tests compile the same sources for the CPU (tests/support/cuda_host).
 #pragma once
 
@@ -16,6 +16,13 @@ extern __shared__ float4 dynamic_shared_memory[];
 template <class T>
 __device__ T* dynamic_shared() {
   return reinterpret_cast<T*>(dynamic_shared_memory);
+}
+
+/// Sum over neighbouring lanes, `width` of them, a power of two up to 32; all of them get it. Whole warps call it.
+template <class T>
+__device__ T sum_of_lanes(T x, int width = 32) {
+  for (int step = width / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
+  return x;
 }
 
 struct LaunchShape {

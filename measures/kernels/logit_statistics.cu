@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(threads)
 #pragma unroll
     for (int e = 0; e < Each; ++e)
       if (lane + 32 * e < classes) sum += static_cast<double>(expf(z[e] - largest));
-    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    sum = sum_of_lanes(sum);
     if (lane == 0) add(total, own, rival, sum, finite, margins != nullptr ? margins + i : nullptr);
   }
   total = of_block(total);
@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(threads)
     const float own = z[label], largest = fmaxf(own, rival);
     double sum = 0;  // the second read is of the cache
     for (std::int64_t k = lane; k < classes; k += 32) sum += static_cast<double>(expf(z[k] - largest));
-    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    sum = sum_of_lanes(sum);
     if (lane == 0) add(total, own, rival, sum, finite, margins != nullptr ? margins + i : nullptr);
   }
   total = of_block(total);

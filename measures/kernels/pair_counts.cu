@@ -14,12 +14,8 @@ namespace {
 constexpr int threads = 256, each = 4, tile = threads * each;  // items of a tile, each way
 using Count = unsigned long long;                              // as atomicAdd knows it
 
-__device__ unsigned warp_count(unsigned x) {
-  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
-}
 __device__ void add(std::int64_t* to, unsigned x) {
-  x = warp_count(x);  // at most 2^12 a thread
+  x = sum_of_lanes(x);  // at most 2^12 a thread
   if (threadIdx.x % 32 == 0 && x > 0) atomicAdd(reinterpret_cast<Count*>(to), static_cast<Count>(x));
 }
 

@@ -62,12 +62,6 @@ __device__ SegmentNorms combined(SegmentNorms a, const SegmentNorms& b) {
   return {a.squares + b.squares, a.absolute + b.absolute, fmax(a.largest, b.largest), a.groups + b.groups};
 }
 
-// Of neighbouring `width` lanes, a power of two; all of them get it.
-__device__ double across(double x, int width) {
-  for (int step = width / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
-}
-
 __device__ SegmentNorms of_warp(SegmentNorms n) {
   for (int step = 16; step > 0; step /= 2)
     n = combined(
@@ -197,7 +191,7 @@ __device__ SegmentNorms of_unit(const Launch& in, const Segment& s, const Units&
     const std::int64_t start = static_cast<std::int64_t>(r) * length;
     Sums<P, WithB> mine;
     if (r < rows) mine.add(a + start, WithB ? b + start : nullptr, length, lane, u.width, in.p);
-    const double power = across(mine.of_group(), u.width);
+    const double power = sum_of_lanes(mine.of_group(), u.width);
     if (lane == 0 && r < rows) groups += group<P>(power, in);
     all.add(mine);
   }

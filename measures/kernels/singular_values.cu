@@ -43,12 +43,6 @@ Plan plan_of(const MatrixBatch& in) {
   return plan;
 }
 
-// Of neighbouring `width` lanes; all of them get it.
-__device__ double across(double x, int width) {
-  for (int step = width / 2; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
-}
-
 // Makes columns x and y orthogonal; whether they were not. All lanes of a warp come here, those without a pair with m = 0.
 __device__ bool rotate(double* x, double* y, int m, int lane, int width) {
   double xx = 0, yy = 0, xy = 0;
@@ -57,9 +51,9 @@ __device__ bool rotate(double* x, double* y, int m, int lane, int width) {
     yy += y[k] * y[k];
     xy += x[k] * y[k];
   }
-  xx = across(xx, width);
-  yy = across(yy, width);
-  xy = across(xy, width);
+  xx = sum_of_lanes(xx, width);
+  yy = sum_of_lanes(yy, width);
+  xy = sum_of_lanes(xy, width);
   if (!(fabs(xy) > orthogonal * sqrt(xx) * sqrt(yy)) || min(xx, yy) <= negligible * max(xx, yy)) return false;
   const double zeta = (yy - xx) / (2 * xy);
   const double t = copysign(1.0, zeta) / (fabs(zeta) + sqrt(1 + zeta * zeta));
@@ -117,7 +111,7 @@ __global__ void __launch_bounds__(most_threads)
     double squares = 0;
     for (int k = lane; k < m && c < n; k += plan.width)
       squares += a[c * plan.stride + k] * a[c * plan.stride + k];
-    squares = across(squares, plan.width);
+    squares = sum_of_lanes(squares, plan.width);
     if (lane == 0 && c < n) length[c] = sqrt(squares);
   }
   __syncthreads();

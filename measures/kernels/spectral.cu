@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(threads)
        start += static_cast<std::int64_t>(gridDim.x) * threads) {
     const std::int64_t at = (start + threadIdx.x) / lanes;
     double value = at < size ? value_of<Adjoint>(p, w, x, at, lane, lanes) : 0;
-    for (int step = lanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+    value = sum_of_lanes(value, lanes);
     if (Scaled) value *= scale;
     if (lane == 0 && at < size) {
       y[at] = value;

@@ -30,11 +30,6 @@ __host__ __device__ constexpr std::int64_t tiles_above(std::int64_t rows) {
   return blocks_of(rows, tile) * (blocks_of(rows, tile) + 1) / 2;
 }
 
-__device__ double warp_sum(double x) {
-  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
-}
-
 // Two factors whose product is 1 / |w| for a sum of squares, which alone leaves float32 for rows of denormal or huge
 // numbers; the first is a power of two. Zeros for a zero row, NaN for one that is not finite.
 __device__ float2 inverse_norm(double squares) {
@@ -137,14 +132,14 @@ __global__ void __launch_bounds__(threads) slice_sums(RowBatches in, SlicePlan p
     double total = 0;
 #pragma unroll
     for (int e = 0; e < Each; ++e) total += static_cast<double>(sum[e]);
-    total = warp_sum(total);
+    total = sum_of_lanes(total);
     if (lane == 0) partial[item] = total;
   }
   __syncthreads();
   for (int c = warp; c < channels && first + c < in.batches; c += warps) {
     double total = 0;
     for (int t = lane; t < plan.items; t += 32) total += partial[c * plan.items + t];
-    total = warp_sum(total);
+    total = sum_of_lanes(total);
     if (lane == 0) {
       const std::int64_t present = rows - zeros[c];
       out[first + c] = {broken[c] > 0 ? nan("") : total, present * (present - 1) / 2, zeros[c]};
@@ -199,16 +194,20 @@ bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
 
 // ---- any matrices
 
-__global__ void __launch_bounds__(threads) inverse_norms(RowBatches in, float2* inverse) {
-  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
-  const int lane = threadIdx.x % 32;
-  if (row >= in.batches * in.rows) return;
+// Sum of squares of a row, by one warp; all of its lanes get it.
+__device__ double squares_of(const RowBatches& in, std::int64_t row) {
   const float* w = in.data + row / in.rows * in.batch_stride + row % in.rows * in.row_stride;
   double sum = 0;
-  for (std::int64_t k = lane; k < in.length; k += 32)
+  for (std::int64_t k = threadIdx.x % 32; k < in.length; k += 32)
     sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
-  sum = warp_sum(sum);
-  if (lane == 0) inverse[row] = inverse_norm(sum);
+  return sum_of_lanes(sum);
+}
+
+__global__ void __launch_bounds__(threads) inverse_norms(RowBatches in, float2* inverse) {
+  const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
+  if (row >= in.batches * in.rows) return;
+  const double squares = squares_of(in, row);
+  if (threadIdx.x % 32 == 0) inverse[row] = inverse_norm(squares);
 }
 
 // panels[k * panel_rows + r] of each matrix: unit rows, step by step, zero where there is no row or step. A block moves
@@ -312,7 +311,7 @@ struct Tile {
 
 // The block's sum, to one place.
 __device__ void put_sum(double sum, TileMemory& memory, double* to) {
-  sum = warp_sum(sum);
+  sum = sum_of_lanes(sum);
   __syncthreads();
   double* const of_warp = reinterpret_cast<double*>(&memory);
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = sum;
@@ -372,14 +371,9 @@ __global__ void __launch_bounds__(threads)
 
 __global__ void __launch_bounds__(threads) row_norms(RowBatches in, double* norms) {
   const std::int64_t row = (static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x) / 32;
-  const int lane = threadIdx.x % 32;
   if (row >= in.batches * in.rows) return;
-  const float* w = in.data + row / in.rows * in.batch_stride + row % in.rows * in.row_stride;
-  double sum = 0;
-  for (std::int64_t k = lane; k < in.length; k += 32)
-    sum += static_cast<double>(w[k]) * static_cast<double>(w[k]);
-  sum = warp_sum(sum);
-  if (lane == 0) norms[row] = sqrt(sum);
+  const double squares = squares_of(in, row);
+  if (threadIdx.x % 32 == 0) norms[row] = sqrt(squares);
 }
 
 __global__ void __launch_bounds__(threads)
@@ -413,7 +407,7 @@ __global__ void __launch_bounds__(threads)
     // an infinite one is no row either
     sum += isfinite(norm) ? fabs((square + epsilon) / (square + epsilon)) : nan("");
   }
-  sum = warp_sum(sum);
+  sum = sum_of_lanes(sum);
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = sum;
   __syncthreads();
   if (threadIdx.x > 0) return;
@@ -507,7 +501,7 @@ __global__ void __launch_bounds__(threads)
   };
   double dot = 0;
   for (std::int64_t k = lane; k < in.length; k += 32) dot += static_cast<double>(sum[k]) * unit(k);
-  dot = warp_sum(dot);
+  dot = sum_of_lanes(dot);
   for (std::int64_t k = lane; k < in.length; k += 32)
     gradient[at + k] = static_cast<float>((static_cast<double>(sum[k]) - dot * unit(k)) *
                                           static_cast<double>(scale.x) * static_cast<double>(scale.y));
