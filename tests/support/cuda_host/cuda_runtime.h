@@ -290,6 +290,12 @@ inline int __clzll(long long x) {
 inline int __ffs(int x) {
   return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
 }
+// As far off as the hardware's may be: 2^-22 for x in [1/2, 2], else two units in the last place; up or down by a bit of x.
+inline float __log2f(float x) {
+  const double exact = std::log2(static_cast<double>(x));
+  const double off = std::max(0x1p-22, x >= 0.5f && x <= 2 ? 0.0 : 0x1p-22 * std::abs(exact));
+  return static_cast<float>(std::bit_cast<unsigned>(x) & 1 ? exact + off : exact - off);
+}
 inline float rsqrtf(float x) {
   return 1 / std::sqrt(x);
 }
