@@ -45,20 +45,42 @@ __device__ LogSums of_block(LogSums n) {
 template <bool WithB>
 __device__ LogSums of_unit(const float* a, const float* b, int n, double floor, double scale) {
   double product = 1, shares = 0, odd = 0;  // odd: logarithms of what is not normal
-  std::int64_t exponent = 0;
-#pragma unroll 4
-  for (int k = threadIdx.x; k < n; k += threads) {
-    const double d = static_cast<double>(a[k]) - (WithB ? static_cast<double>(b[k]) : 0.0);
-    const double y = scale * d * d, x = floor + y;
+  int exponent = 0;
+  const auto square = [&](float p, float q) {
+    const double d = static_cast<double>(p) - static_cast<double>(q);
+    return scale * d * d;
+  };
+  const auto take = [&](double y) {  // whether x is normal
+    const double x = floor + y;
     shares += y / x;
-    if (x >= DBL_MIN && x <= DBL_MAX) {
-      const long long bits = __double_as_longlong(x);
-      exponent += (bits >> 52) - 1023;
-      product *= __longlong_as_double((bits & 0x000FFFFFFFFFFFFFll) | 0x3FF0000000000000ll);
-    } else {
-      odd += log(x);
+    const long long bits = __double_as_longlong(x);
+    const auto biased = static_cast<unsigned>(bits >> 52);  // x is not below 0
+    const bool normal = biased - 1 < 2046;
+    exponent += normal ? static_cast<int>(biased) - 1023 : 0;
+    product *= __longlong_as_double(((normal ? bits : 0) & 0x000FFFFFFFFFFFFFll) | 0x3FF0000000000000ll);
+    return normal;
+  };
+  // No branch of one value keeps the compiler from reading the next ones: `ahead` are on their way, and logarithms of what
+  // is not normal wait till the end.
+  constexpr int ahead = 8;
+  int k = threadIdx.x;
+  bool normal = true;
+  for (; k + (ahead - 1) * threads < n; k += ahead * threads) {
+    float p[ahead], q[ahead] = {};
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) {
+      p[i] = a[k + i * threads];
+      if (WithB) q[i] = b[k + i * threads];
     }
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) normal &= take(square(p[i], q[i]));
   }
+  for (; k < n; k += threads) normal &= take(square(a[k], WithB ? b[k] : 0.0f));
+  if (!normal)
+    for (k = threadIdx.x; k < n; k += threads) {
+      const double x = floor + square(a[k], WithB ? b[k] : 0.0f);
+      if (!(x >= DBL_MIN && x <= DBL_MAX)) odd += log(x);
+    }
   return {static_cast<double>(exponent) * 0x1.62e42fefa39efp-1 + log(product) + odd, shares};
 }
 
