@@ -1,6 +1,6 @@
-// CUDA version: see logit_statistics.h for the contract. Logits of up to 64 classes are staged in shared memory, one thread
-// a sample; of more, one warp a sample, which keeps up to 1,024 of them in registers. One partial sum a block, added in a fixed
-// order by the last kernel.
+// CUDA version: see logit_statistics.h for the contract. One thread a sample for up to 64 classes: a row of up to
+// 16 in its registers, a longer one in shared memory. Of more classes, one warp a sample, which keeps up to 1,024 logits in
+// registers. One partial sum a block, added in a fixed order by the last kernel.
 #include <cuda_runtime.h>
 
 #include <cfloat>
@@ -13,7 +13,7 @@ namespace gapbench {
 namespace kernels {
 namespace {
 
-constexpr int threads = 256, warps = threads / 32, most_staged = 64, largest_grid = 4096;
+constexpr int threads = 256, warps = threads / 32, most_in_thread = 16, most_staged = 64, largest_grid = 4096;
 
 __device__ LogitStatistics combined(const LogitStatistics& a, const LogitStatistics& b) {
   return {a.cross_entropy + b.cross_entropy, a.correct + b.correct, a.not_finite + b.not_finite};
@@ -89,10 +89,83 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }
 
-template <int Each>  // logits a lane
+// `Most` floats in reads of `Width`; beyond `n` nothing is read and -FLT_MAX is there. `stride` reads lie between two.
+template <int Most, int Width>
+__device__ void read_row(const float* row, int first, int stride, int n, float (&z)[Most]) {
+  constexpr int reads = Most / Width;
+  if constexpr (Width == 4) {
+    float4 part[reads];
+#pragma unroll
+    for (int e = 0; e < reads; ++e)
+      part[e] = 4 * (first + stride * e) < n ? reinterpret_cast<const float4*>(row)[first + stride * e]
+                                             : make_float4(-FLT_MAX, -FLT_MAX, -FLT_MAX, -FLT_MAX);
+#pragma unroll
+    for (int e = 0; e < reads; ++e)
+      z[4 * e] = part[e].x, z[4 * e + 1] = part[e].y, z[4 * e + 2] = part[e].z, z[4 * e + 3] = part[e].w;
+  } else if constexpr (Width == 2) {
+    float2 part[reads];
+#pragma unroll
+    for (int e = 0; e < reads; ++e)
+      part[e] = 2 * (first + stride * e) < n ? reinterpret_cast<const float2*>(row)[first + stride * e]
+                                             : make_float2(-FLT_MAX, -FLT_MAX);
+#pragma unroll
+    for (int e = 0; e < reads; ++e) z[2 * e] = part[e].x, z[2 * e + 1] = part[e].y;
+  } else {
+#pragma unroll
+    for (int e = 0; e < reads; ++e) z[e] = first + stride * e < n ? row[first + stride * e] : -FLT_MAX;
+  }
+}
+
+// sum exp(z[e] - largest), four at a time in float32. What is not there is -FLT_MAX and adds 0, or, where the largest logit
+// is that too, 1: see without_missing.
+template <int Most>
+__device__ double exponentials(const float (&z)[Most], float largest) {
+  double sum = 0;
+#pragma unroll
+  for (int e = 0; e < Most; e += 4)
+    sum += static_cast<double>((expf(z[e] - largest) + expf(z[e + 1] - largest)) +
+                               (expf(z[e + 2] - largest) + expf(z[e + 3] - largest)));
+  return sum;
+}
+
+__device__ double without_missing(double sum, float largest, int missing) {
+  return largest == -FLT_MAX ? sum - missing : sum;
+}
+
+// Rows side by side lie in the same lines, which the cache gives to all of a warp's lanes.
+template <int Most, int Width>
 __global__ void __launch_bounds__(threads)
-    in_registers(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes,
+    row_a_thread(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes,
                  double* margins, LogitStatistics* partial) {
+  LogitStatistics total{};
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < samples;
+       i += static_cast<std::int64_t>(gridDim.x) * threads) {
+    const float* const row = logits + i * classes;
+    float z[Most];
+    const int label = static_cast<int>(labels[i]);
+    read_row<Most, Width>(row, 0, 1, classes, z);
+    float own = 0, rival = -FLT_MAX, zero = 0;  // NaN once a logit is not finite
+#pragma unroll
+    for (int k = 0; k < Most; ++k) {
+      zero = fmaf(z[k], 0.0f, zero);
+      if (k == label)
+        own = z[k];
+      else
+        rival = fmaxf(rival, z[k]);
+    }
+    if (classes == 1) rival = -INFINITY;
+    const float largest = fmaxf(own, rival);
+    const double sum = without_missing(exponentials(z, largest), largest, Most - classes);
+    add(total, own, rival, sum, zero == 0, margins != nullptr ? margins + i : nullptr);
+  }
+  total = of_block(total);
+  if (threadIdx.x == 0) partial[blockIdx.x] = total;
+}
+
+template <int Each, int Width>  // logits a lane, in reads of Width
+__global__ void __launch_bounds__(threads, Each > 16 ? 4 : 6)
+    row_a_warp(const float* logits, const std::int64_t* labels, std::int64_t samples, int classes,
+               double* margins, LogitStatistics* partial) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   LogitStatistics total{};
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * warps + warp; i < samples;
@@ -100,22 +173,18 @@ __global__ void __launch_bounds__(threads)
     const float* const row = logits + i * classes;
     const int label = static_cast<int>(labels[i]);
     float z[Each];
-#pragma unroll
-    for (int e = 0; e < Each; ++e) z[e] = lane + 32 * e < classes ? row[lane + 32 * e] : -FLT_MAX;
+    read_row<Each, Width>(row, lane, 32, classes, z);
+    const int to_label = label - lane * Width;
     float rival = -FLT_MAX, zero = 0;  // NaN once a logit is not finite; there are at least two classes
 #pragma unroll
     for (int e = 0; e < Each; ++e) {
       zero = fmaf(z[e], 0.0f, zero);
-      if (lane + 32 * e != label) rival = fmaxf(rival, z[e]);
+      if (to_label != e / Width * 32 * Width + e % Width) rival = fmaxf(rival, z[e]);
     }
     for (int step = 16; step > 0; step /= 2) rival = fmaxf(rival, __shfl_xor_sync(0xffffffffu, rival, step));
     const bool finite = __all_sync(0xffffffffu, zero == 0);
     const float own = row[label], largest = fmaxf(own, rival);
-    double sum = 0;
-#pragma unroll
-    for (int e = 0; e < Each; ++e)
-      if (lane + 32 * e < classes) sum += static_cast<double>(expf(z[e] - largest));
-    sum = sum_of_lanes(sum);
+    const double sum = without_missing(sum_of_lanes(exponentials(z, largest)), largest, 32 * Each - classes);
     if (lane == 0) add(total, own, rival, sum, finite, margins != nullptr ? margins + i : nullptr);
   }
   total = of_block(total);
@@ -247,21 +316,32 @@ int logit_statistics_cuda(const float* logits, const std::int64_t* labels, std::
                           void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   const auto partial = static_cast<LogitStatistics*>(workspace);
-  const bool stage = classes <= most_staged;
-  const unsigned grid = grid_for(samples, stage ? threads : warps);
-  if (stage) {
-    const std::size_t bytes =
+  const unsigned grid = grid_for(samples, classes <= most_staged ? threads : warps);
+  const auto start = [&](auto kernel, std::size_t bytes = 0) {
+    launch({grid, threads, s, bytes}, kernel, logits, labels, samples, static_cast<int>(classes), margins,
+           partial);
+  };
+  const auto address = reinterpret_cast<std::uintptr_t>(logits);
+  const bool fours = classes % 4 == 0 && address % sizeof(float4) == 0;
+  const bool twos = classes % 2 == 0 && address % sizeof(float2) == 0;
+  if (classes <= 8) {
+    start(twos ? row_a_thread<8, 2> : row_a_thread<8, 1>);
+  } else if (classes <= most_in_thread) {
+    start(fours ? row_a_thread<16, 4> : twos ? row_a_thread<16, 2> : row_a_thread<16, 1>);
+  } else if (classes <= most_staged) {
+    const auto bytes =
         static_cast<std::size_t>(threads) * static_cast<std::size_t>(classes | 1) * sizeof(float);
     cudaFuncSetAttribute(staged, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          threads * (most_staged | 1) * static_cast<int>(sizeof(float)));
-    launch({grid, threads, s, bytes}, staged, logits, labels, samples, static_cast<int>(classes), margins,
-           partial);
+    start(staged, bytes);
+  } else if (classes <= 128) {
+    start(fours ? row_a_warp<4, 4> : row_a_warp<4, 1>);
+  } else if (classes <= 256) {
+    start(fours ? row_a_warp<8, 4> : row_a_warp<8, 1>);
+  } else if (classes <= 512) {
+    start(fours ? row_a_warp<16, 4> : row_a_warp<16, 1>);
   } else if (classes <= 1024) {
-    const auto kernel = classes <= 128   ? in_registers<4>
-                        : classes <= 256 ? in_registers<8>
-                        : classes <= 512 ? in_registers<16>
-                                         : in_registers<32>;
-    launch({grid, threads, s}, kernel, logits, labels, samples, static_cast<int>(classes), margins, partial);
+    start(fours ? row_a_warp<32, 4> : row_a_warp<32, 1>);
   } else {
     launch({grid, threads, s}, by_warp, logits, labels, samples, classes, margins, partial);
   }

@@ -19,9 +19,9 @@ namespace gapbench {
 namespace kernels {
 
 /// Of one cross-entropy in nats: exponentials to 2 units in the last place of arguments rounded once, whose weighted mean
-/// is at most ln(classes) + 1.
+/// is at most ln(classes) + 1, and two roundings of the sum of four.
 inline double logit_error_cuda(std::int64_t classes) {
-  return (6.0 + std::log(static_cast<double>(classes))) * 0x1p-24;
+  return (8.0 + std::log(static_cast<double>(classes))) * 0x1p-24;
 }
 
 struct LogitStatistics {

@@ -30,12 +30,19 @@ inline LogitCase logit_case(std::int64_t samples, std::int64_t classes, float sc
 
 template <class Check>
 void for_each_logit_case(const Check& check) {
-  for (const std::int64_t classes : {1, 2, 10, 31, 32, 33, 64, 65, 128, 129, 500, 1000, 1024, 1025})
+  for (const std::int64_t classes :
+       {1, 2, 7, 8, 9, 10, 12, 16, 17, 31, 32, 33, 64, 65, 128, 129, 500, 1000, 1024, 1025})
     for (const std::int64_t samples : {0, 1, 31, 32, 33, 300}) check(logit_case(samples, classes, 2));
   check(logit_case((1 << 20) + 2001, 3, 2));  // more than one round of blocks on CUDA
   check(logit_case(10000, 10, 2));
   for (const std::int64_t classes : {10, 70})
     for (const float scale : {1e-42f, 0.0f, 300.0f, 1e37f}) check(logit_case(500, classes, scale));
+  for (const std::int64_t classes : {3, 10, 40, 70, 1000, 1500}) {  // the lowest logits there can be
+    LogitCase c = logit_case(40, classes, 1);
+    for (std::int64_t k = 0; k < 20 * classes; ++k)
+      c.logits[static_cast<std::size_t>(k)] = std::numeric_limits<float>::lowest();
+    check(c);
+  }
   for (const std::int64_t classes : {1, 7, 100, 1500})
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
                             -std::numeric_limits<float>::infinity()}) {
