@@ -1,5 +1,8 @@
 // CUDA versions: see weight_correlation.h for the contract. Nothing waits, nothing is allocated, and every sum has a fixed
-// order, so the bits do not depend on how blocks were scheduled. Sums of cosines go two ways:
+// order, so the bits do not depend on how blocks were scheduled. Sums of cosines go three ways:
+//
+// Very many matrices of few short rows (a convolution of many input channels and few outputs): few_rows, one launch that is bound by
+// the one read of the weights.
 //
 // Many matrices of short rows (the slices of a convolution): slice_sums, one launch. A block reads the rows of a few
 // matrices once, keeps them scaled in shared memory, and its lanes hold rows in registers while the others pass by.
@@ -190,6 +193,140 @@ bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
   if (in.length <= 25) return sum_slices_of<25>(in, out, stream);
   if (in.length <= 49) return sum_slices_of<49>(in, out, stream);
   return false;
+}
+
+// ---- very many matrices of few short rows
+
+constexpr int few_threads = 128, few_most = 64, few_each = 8, few_length = 9;
+
+// A group of Lanes neighbouring lanes does one matrix of up to 8 Lanes rows, a lane 8 of them, and a block 128 / Lanes
+// matrices that lie side by side. Their rows come in as they lie, the next block's while these are worked on.
+template <int Lanes, bool Full>  // Full: rows of few_length, not shorter ones
+__global__ void __launch_bounds__(few_threads, 4)
+    few_rows(RowBatches in, int stride, bool in_fours, std::int64_t chunks, CosineSum* out) {
+  constexpr int matrices = few_threads / Lanes;
+  float* const memory = dynamic_shared<float>();
+  const int rows = static_cast<int>(in.rows), length = Full ? few_length : static_cast<int>(in.length);
+  const int lane = threadIdx.x % Lanes, matrix = threadIdx.x / Lanes;
+  const auto fetch = [&](std::int64_t chunk, float* to) {
+    const std::int64_t first = chunk * matrices;
+    const float* const from = in.data + first * length;
+    const int n = static_cast<int>(min(static_cast<std::int64_t>(matrices), in.batches - first)) * length;
+    const int fours = in_fours ? n / 4 : 0, rest = n - 4 * fours;
+    for (int r = threadIdx.x / 32; r < rows; r += few_threads / 32) {
+      const float* const row = from + r * in.row_stride;
+      for (int i = threadIdx.x % 32; i < fours; i += 32)
+        __pipeline_memcpy_async(to + r * stride + 4 * i, row + 4 * i, 16);
+      for (int i = 4 * fours + static_cast<int>(threadIdx.x) % 32; i < 4 * fours + rest; i += 32)
+        __pipeline_memcpy_async(to + r * stride + i, row + i, 4);
+    }
+  };
+  float *here = memory, *next = memory + rows * stride;
+  fetch(blockIdx.x, here);
+  __pipeline_commit();
+  for (std::int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+    if (chunk + gridDim.x < chunks) fetch(chunk + gridDim.x, next);
+    __pipeline_commit();
+    __pipeline_wait_prior(1);
+    __syncthreads();
+    // A lane's rows, scaled to unit length there and, for the others of the group, where they were.
+    float mine[few_each][few_length];
+    int zeros = 0, broken = 0;
+#pragma unroll
+    for (int e = 0; e < few_each; ++e) {
+      const int r = lane + Lanes * e;
+      float* const from = here + r * stride + matrix * length;
+      float squares = 0;
+#pragma unroll
+      for (int k = 0; k < few_length; ++k) {
+        mine[e][k] = r < rows && k < length ? from[k] : 0;
+        squares = fmaf(mine[e][k], mine[e][k], squares);
+      }
+      float2 scale = make_float2(1, rsqrtf(squares));
+      if (r < rows && !(squares > 1e-30f && squares < 1e30f)) {
+        double exact = 0;
+#pragma unroll
+        for (int k = 0; k < few_length; ++k)
+          exact += static_cast<double>(mine[e][k]) * static_cast<double>(mine[e][k]);
+        scale = inverse_norm(exact);
+        zeros += exact == 0;
+        broken += isnan(scale.x);
+      }
+      if (r < rows)
+#pragma unroll
+        for (int k = 0; k < few_length; ++k) {
+          mine[e][k] = mine[e][k] * scale.x * scale.y;
+          if (Lanes > 1 && k < length) from[k] = mine[e][k];
+        }
+    }
+    __syncwarp();
+    float sum[few_each] = {};
+    double total = 0;
+#pragma unroll
+    for (int b = 0; b < few_each; ++b) {
+#pragma unroll 2
+      for (int l = 0; l < Lanes; ++l) {
+        const int j = b * Lanes + l;
+        if (j >= rows) break;
+        float other[few_length];
+#pragma unroll
+        for (int k = 0; k < few_length; ++k)
+          other[k] = Lanes == 1 ? mine[b][k] : k < length ? here[j * stride + matrix * length + k] : 0;
+#pragma unroll
+        for (int e = 0; e <= b; ++e) {
+          float product = 0;
+#pragma unroll
+          for (int k = 0; k < few_length; ++k) product = fmaf(mine[e][k], other[k], product);
+          if (e < b || lane < l) sum[e] += fabsf(product);
+        }
+      }
+      if ((b + 1) * Lanes % 32 == 0 || b + 1 == few_each)  // no more than 32 of a row in float32
+#pragma unroll
+        for (int e = 0; e < few_each; ++e) {
+          total += static_cast<double>(sum[e]);
+          sum[e] = 0;
+        }
+    }
+    total = sum_of_lanes(total, Lanes);
+    zeros = sum_of_lanes(zeros, Lanes);
+    broken = sum_of_lanes(broken, Lanes);
+    const std::int64_t b = chunk * matrices + matrix, present = rows - zeros;
+    if (lane == 0 && b < in.batches)
+      out[b] = {broken > 0 ? nan("") : total, present * (present - 1) / 2, zeros};
+    __syncthreads();  // all are done with these before the next are fetched over them
+    float* const done = here;
+    here = next;
+    next = done;
+  }
+}
+
+template <int Lanes>
+bool sum_few_rows_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
+  constexpr std::int64_t matrices = few_threads / Lanes,
+                         resident = 396;  // three blocks on each of 132 multiprocessors
+  const std::int64_t chunks = blocks_of(in.batches, matrices);
+  if (chunks < resident / 3) return false;
+  if (out == nullptr) return true;
+  const int stride =
+      static_cast<int>(blocks_of(matrices * in.length, 32) * 32 + 4);  // rows in different banks
+  const std::size_t bytes =
+      2 * static_cast<std::size_t>(in.rows) * static_cast<std::size_t>(stride) * sizeof(float);
+  const auto kernel = in.length == few_length ? few_rows<Lanes, true> : few_rows<Lanes, false>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared));
+  const bool in_fours = reinterpret_cast<std::uintptr_t>(in.data) % 16 == 0 && in.row_stride % 4 == 0;
+  launch({static_cast<unsigned>(chunks < resident ? chunks : resident), few_threads, stream, bytes}, kernel,
+         in, stride, in_fours, chunks, out);
+  return true;
+}
+
+// False where rows are too many or too long, matrices not side by side, or too few. Without `out` nothing runs.
+bool sum_few_rows(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
+  if (in.rows > few_most || in.length > few_length || in.length < 1 || in.batch_stride != in.length)
+    return false;
+  if (in.rows <= 8) return sum_few_rows_of<1>(in, out, stream);
+  if (in.rows <= 16) return sum_few_rows_of<2>(in, out, stream);
+  if (in.rows <= 32) return sum_few_rows_of<4>(in, out, stream);
+  return sum_few_rows_of<8>(in, out, stream);
 }
 
 // ---- any matrices
@@ -549,13 +686,15 @@ void enqueue_panels(const RowBatches& in, float2* inverse, float* panels, cudaSt
 }  // namespace
 
 std::size_t absolute_cosine_sums_cuda_workspace(const RowBatches& in) {
-  return in.rows > 0 && sum_slices(in, nullptr, nullptr) ? 0 : Layout(in).end;
+  const bool short_rows =
+      in.rows > 0 && (sum_few_rows(in, nullptr, nullptr) || sum_slices(in, nullptr, nullptr));
+  return short_rows ? 0 : Layout(in).end;
 }
 
 int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* workspace, void* stream) {
   if (in.batches == 0) return cudaSuccess;
   const auto s = static_cast<cudaStream_t>(stream);
-  if (in.rows > 0 && sum_slices(in, out, s)) return cudaGetLastError();
+  if (in.rows > 0 && (sum_few_rows(in, out, s) || sum_slices(in, out, s))) return cudaGetLastError();
   const Layout layout(in);
   char* const memory = static_cast<char*>(workspace);
   float2* const inverse = static_cast<float2*>(workspace);

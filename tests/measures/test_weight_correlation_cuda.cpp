@@ -73,6 +73,28 @@ TEST_CASE("CUDA agrees with the reference within the stated error") {
       }
 }
 
+TEST_CASE("CUDA agrees with the reference on very many matrices of few short rows") {
+  skip_without_device();
+  std::uint64_t stream = 900;
+  for (const std::int64_t outputs : {1, 2, 7, 8, 9, 16, 20, 32, 33, 64})
+    for (const std::int64_t positions : {1, 4, 9}) {
+      const std::int64_t lanes = outputs <= 8 ? 1 : outputs <= 16 ? 2 : outputs <= 32 ? 4 : 8;
+      // a last chunk that is not full, and more chunks than blocks
+      const std::int64_t inputs = (positions == 9 && outputs % 8 < 2 ? 500 : 132) * 128 / lanes + 3;
+      auto values = random_values(static_cast<std::size_t>(outputs * inputs * positions), stream++);
+      const auto at = [&](std::int64_t output, std::int64_t input) {
+        return values.begin() + (output * inputs + input) * positions;
+      };
+      std::fill_n(at(0, 5), positions, 0.0f);  // a zero row; huge and tiny ones; one that is not finite
+      std::transform(at(outputs - 1, 7), at(outputs - 1, 9), at(outputs - 1, 7),
+                     [](float x) { return x * 1e30f; });
+      std::transform(at(outputs / 2, 8), at(outputs / 2, 11), at(outputs / 2, 8),
+                     [](float x) { return x * 1e-39f; });
+      *at(outputs - 1, inputs - 1) = std::numeric_limits<float>::infinity();
+      compare({values.data(), inputs, outputs, positions, inputs * positions, positions}, values);
+    }
+}
+
 TEST_CASE("CUDA counts zero rows and reports rows that are not finite") {
   skip_without_device();
   auto values = random_values(40 * 20, 99);
