@@ -8,13 +8,15 @@
 // matrices once, keeps them scaled in shared memory, and its lanes hold rows in registers while the others pass by.
 //
 // Else three steps: inverse norms; rows scaled and transposed into panels, padded with zeros to whole tiles; one block per
-// 128 x 128 tile of cosines on or above the diagonal, 8 x 8 of them a thread, whose absolute values are summed where they
-// are. A tile's steps come in through asynchronous copies, two blocks of steps ahead. Smoothed means and gradients take the
-// same steps with other sums at their end.
+// tile of cosines on or above the diagonal, whose absolute values are summed where they are. Tiles of 128 x 128, 8 x 8 cosines a
+// thread, where they fill the device; else of 64 x 64 or 32 x 32, whose steps are shared between warps. A tile's steps come in
+// through asynchronous copies, two blocks of steps ahead. Smoothed means and gradients take the same steps with other sums at
+// their end.
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 
 #include <cmath>
+#include <type_traits>
 
 #include "measures/kernels/cuda_launch.h"
 #include "measures/kernels/weight_correlation.h"
@@ -24,12 +26,13 @@ namespace kernels {
 namespace {
 
 constexpr int threads = 256, warps = threads / 32;
-constexpr int tile = 128, steps = 16, stages = 3;
+constexpr int panel_tile = 128, panel_steps_tile = 64;  // what panels are padded to: whole tiles of any size
+constexpr int stages = 3;
 
 __host__ __device__ constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t size) {
   return (n + size - 1) / size;
 }
-__host__ __device__ constexpr std::int64_t tiles_above(std::int64_t rows) {
+constexpr std::int64_t tiles_above(std::int64_t rows, int tile) {
   return blocks_of(rows, tile) * (blocks_of(rows, tile) + 1) / 2;
 }
 
@@ -186,7 +189,7 @@ bool sum_slices_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
 
 // False where the rows are too long, or the matrices too large or too few to fill the device. Without `out` nothing runs.
 bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
-  if (in.rows > 2048 || (in.rows > tile && in.batches < 16)) return false;
+  if (in.rows > 2048 || (in.rows > 128 && in.batches < 16)) return false;
   if (in.length <= 4) return sum_slices_of<4>(in, out, stream);
   if (in.length <= 9) return sum_slices_of<9>(in, out, stream);
   if (in.length <= 16) return sum_slices_of<16>(in, out, stream);
@@ -351,8 +354,8 @@ __global__ void __launch_bounds__(threads) inverse_norms(RowBatches in, float2* 
 // 32 steps of 32 rows.
 __global__ void __launch_bounds__(threads) make_panels(RowBatches in, const float2* inverse, float* panels) {
   __shared__ float block[32][33];
-  const std::int64_t panel_rows = blocks_of(in.rows, tile) * tile,
-                     panel_steps = blocks_of(in.length, 32) * 32;
+  const std::int64_t panel_rows = blocks_of(in.rows, panel_tile) * panel_tile,
+                     panel_steps = blocks_of(in.length, panel_steps_tile) * panel_steps_tile;
   const std::int64_t across = panel_rows / 32, down = panel_steps / 32;
   const std::int64_t batch = blockIdx.x / (across * down), rest = blockIdx.x % (across * down);
   const std::int64_t r0 = rest / down * 32, k0 = rest % down * 32;
@@ -379,69 +382,118 @@ __device__ void tile_position(std::int64_t t, std::int64_t& row, std::int64_t& c
   row = t - column * (column + 1) / 2;
 }
 
-using TileMemory = float4[stages][2][steps][tile / 4];
+using TileMemory = float4[stages][1024];  // a stage: steps x Size of the tile's rows, then of its columns
 
-// A tile of cosines, 8 x 8 of them a thread: where it is and which of them are this thread's.
+// A tile of Size x Size cosines: where it is, and the `count` of them that are this thread's. Of small tiles, `groups` of warps
+// share the steps.
+template <int Size>
 struct Tile {
+  static constexpr int steps = 2048 / Size, groups = Size == 128 ? 1 : Size == 64 ? 2 : 8;
+  static constexpr int count = Size * Size / threads;
+  static constexpr int each = Size == 128 ? 8 : 4;  // columns of a lane, which has eight rows
+
   std::int64_t batch;
   std::int64_t first_row, first_column;  // of the matrix
-  int row, column;                       // of this thread, in groups of four
-  float product[8][8];
+  int row, column;                       // of this thread's sums, in groups of four
+  int to_column;                         // first_column - first_row: 0 on the diagonal
+  float cosine[count];
 
-  __device__ int row_of(int i) const { return row * 4 + i / 4 * 32 + i % 4; }  // in the tile
-  __device__ int column_of(int j) const { return column * 4 + j / 4 * 16 + j % 4; }
-  int to_column;  // first_column - first_row: 0 on the diagonal
+  __device__ int row_of(int i) const {  // in the tile, of the i-th cosine of this thread
+    if constexpr (groups == 1) return row * 4 + i / 8 / 4 * 32 + i / 8 % 4;
+    return (static_cast<int>(threadIdx.x) + threads * i) / Size;
+  }
+  __device__ int column_of(int i) const {
+    if constexpr (groups == 1) return column * 4 + i % 8 / 4 * 16 + i % 4;
+    return (static_cast<int>(threadIdx.x) + threads * i) % Size;
+  }
 
   // The block's tile of `tiles` a matrix.
   __device__ void multiply(TileMemory& memory, const float* panels, int panel_rows, int panel_steps,
                            std::int64_t tiles) {
+    constexpr int quarter = Size / 4;  // float4s of a step
     batch = blockIdx.x / tiles;
     std::int64_t tile_row, tile_column;
     tile_position(blockIdx.x % tiles, tile_row, tile_column);
-    first_row = tile_row * tile;
-    first_column = tile_column * tile;
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const float* from = panels + (batch * panel_steps + warp) * panel_rows + first_row + lane * 4;
+    first_row = tile_row * Size;
+    first_column = tile_column * Size;
     to_column = static_cast<int>(first_column - first_row);
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const float* from = panels + (batch * panel_steps + threadIdx.x / quarter) * panel_rows + first_row +
+                        threadIdx.x % quarter * 4;
     const auto fetch = [&](int stage) {  // the next block of steps
 #pragma unroll
-      for (int k = 0; k < steps; k += warps) {
-        __pipeline_memcpy_async(&memory[stage][0][warp + k][lane], from, 16);
-        __pipeline_memcpy_async(&memory[stage][1][warp + k][lane], from + to_column, 16);
-        from += warps * static_cast<std::int64_t>(panel_rows);
+      for (int i = 0; i < 2; ++i) {
+        __pipeline_memcpy_async(&memory[stage][threadIdx.x + threads * i], from, 16);
+        __pipeline_memcpy_async(&memory[stage][512 + threadIdx.x + threads * i], from + to_column, 16);
+        from += threads / quarter * static_cast<std::int64_t>(panel_rows);
       }
     };
-    // A warp owns 64 x 32 cosines, a lane two groups of four rows by two groups of four columns. Neighbouring lanes read the
-    // same words: fewer shared-memory transactions.
-    row = warp / 4 * 16 + (lane >> 1 & 7);
-    column = warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
+    // A warp owns 64 x 32 or 32 x 32 cosines, a lane groups of four rows by groups of four columns. Neighbouring lanes read
+    // the same words: fewer shared-memory transactions.
+    constexpr int across = Size / 32, down = Size == 128 ? 2 : across;  // warps of a group
+    const int group = warp / (across * down), of_group = warp % (across * down);
+    constexpr int next_row = Size == 128 ? 8 : 4;  // to a lane's other four rows
+    if constexpr (Size == 128) {
+      row = of_group / across * 16 + (lane >> 1 & 7);
+      column = of_group % across * 8 + (lane >> 3 & 2 | lane & 1);
+    } else {
+      row = of_group / across * 8 + lane / 8;
+      column = of_group % across * 8 + lane % 8;
+    }
     const int blocks = panel_steps / steps;
     for (int s = 0; s < stages - 1; ++s) {
       if (s < blocks) fetch(s);
       __pipeline_commit();
     }
+    float product[8][each];
 #pragma unroll
     for (int i = 0; i < 8; ++i)
 #pragma unroll
-      for (int j = 0; j < 8; ++j) product[i][j] = 0;
+      for (int j = 0; j < each; ++j) product[i][j] = 0;
     int stage = 0;
     for (int block = 0; block < blocks; ++block) {
       __pipeline_wait_prior(stages - 2);
       __syncthreads();  // the block of steps is there for all, and all are done with the one before it
       if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
       __pipeline_commit();
+      const float4* const here = memory[stage] + group * (steps / groups) * quarter;
 #pragma unroll
-      for (int k = 0; k < steps; ++k) {
-        const float4 a0 = memory[stage][0][k][row], a1 = memory[stage][0][k][row + 8];
-        const float4 b0 = memory[stage][1][k][column], b1 = memory[stage][1][k][column + 4];
+      for (int k = 0; k < steps / groups; ++k) {
+        const float4 a0 = here[k * quarter + row], a1 = here[k * quarter + row + next_row];
         const float a[8] = {a0.x, a0.y, a0.z, a0.w, a1.x, a1.y, a1.z, a1.w};
-        const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+        float b[each];
+#pragma unroll
+        for (int j = 0; j < each; j += 4) {
+          const float4 part = here[512 + k * quarter + column + j];  // four columns, the next ones 16 on
+          b[j] = part.x, b[j + 1] = part.y, b[j + 2] = part.z, b[j + 3] = part.w;
+        }
 #pragma unroll
         for (int i = 0; i < 8; ++i)
 #pragma unroll
-          for (int j = 0; j < 8; ++j) product[i][j] = fmaf(a[i], b[j], product[i][j]);
+          for (int j = 0; j < each; ++j) product[i][j] = fmaf(a[i], b[j], product[i][j]);
       }
       stage = stage + 1 == stages ? 0 : stage + 1;
+    }
+    if constexpr (groups == 1) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+#pragma unroll
+        for (int j = 0; j < each; ++j) cosine[i * each + j] = product[i][j];
+    } else {  // the groups' parts, in a fixed order
+      __syncthreads();
+      float4* const parts = memory[0];
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+        parts[(group * Size + row * 4 + i / 4 * 16 + i % 4) * quarter + column] =
+            make_float4(product[i][0], product[i][1], product[i][2], product[i][3]);
+      __syncthreads();
+      const float* const part = reinterpret_cast<const float*>(parts);
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        cosine[i] = 0;
+#pragma unroll
+        for (int g = 0; g < groups; ++g) cosine[i] += part[g * Size * Size + threadIdx.x + threads * i];
+      }
     }
   }
 };
@@ -460,25 +512,24 @@ __device__ void put_sum(double sum, TileMemory& memory, double* to) {
   }
 }
 
-__global__ void __launch_bounds__(threads, 2)
+template <int Size>
+__global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
     tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, double* partial) {
   __shared__ TileMemory memory;
-  Tile t;
+  Tile<Size> t;
   t.multiply(memory, panels, panel_rows, panel_steps, tiles);
   double sum = 0;
 #pragma unroll
-  for (int i = 0; i < 8; ++i)
-#pragma unroll
-    for (int j = 0; j < 8; ++j)
-      if (t.to_column > 0 || t.row_of(i) < t.column_of(j)) sum += fabs(static_cast<double>(t.product[i][j]));
+  for (int i = 0; i < t.count; ++i)
+    if (t.to_column > 0 || t.row_of(i) < t.column_of(i)) sum += fabs(static_cast<double>(t.cosine[i]));
   put_sum(sum, memory, partial + blockIdx.x);
 }
 
 __global__ void __launch_bounds__(threads)
-    finish(RowBatches in, const float2* inverse, const double* partial, CosineSum* out) {
+    finish(RowBatches in, const float2* inverse, const double* partial, std::int64_t count, CosineSum* out) {
   __shared__ double sums[threads];
   __shared__ int zeros[threads], bad[threads];
-  const std::int64_t batch = blockIdx.x, count = tiles_above(in.rows);
+  const std::int64_t batch = blockIdx.x;
   double sum = 0;
   for (std::int64_t t = threadIdx.x; t < count; t += threads) sum += partial[batch * count + t];
   int zero = 0, broken = 0;
@@ -513,30 +564,29 @@ __global__ void __launch_bounds__(threads) row_norms(RowBatches in, double* norm
   if (threadIdx.x % 32 == 0) norms[row] = sqrt(squares);
 }
 
-__global__ void __launch_bounds__(threads)
+template <int Size>
+__global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
     smoothed_tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, int rows,
                        const double* norms, double epsilon, double* partial) {
   __shared__ TileMemory memory;
-  Tile t;
+  Tile<Size> t;
   t.multiply(memory, panels, panel_rows, panel_steps, tiles);
   const double* const norm = norms + t.batch * rows;
   double sum = 0;
 #pragma unroll
-  for (int i = 0; i < 8; ++i)
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(j);
-      if (r >= c || c >= rows) continue;  // r < rows too
-      const double size = norm[r] * norm[c];
-      sum += fabs((static_cast<double>(t.product[i][j]) * size + epsilon) / (size + epsilon));
-    }
+  for (int i = 0; i < t.count; ++i) {
+    const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(i);
+    if (r >= c || c >= rows) continue;  // r < rows too
+    const double size = norm[r] * norm[c];
+    sum += fabs((static_cast<double>(t.cosine[i]) * size + epsilon) / (size + epsilon));
+  }
   put_sum(sum, memory, partial + blockIdx.x);
 }
 
 __global__ void __launch_bounds__(threads)
-    finish_means(std::int64_t rows, const double* norms, double epsilon, const double* partial, double* out) {
+    finish_means(std::int64_t rows, const double* norms, double epsilon, const double* partial,
+                 std::int64_t count, double* out) {
   __shared__ double of_warp[warps];
-  const std::int64_t count = tiles_above(rows);
   double sum = 0;
   for (std::int64_t t = threadIdx.x; t < count; t += threads) sum += 2 * partial[blockIdx.x * count + t];
   for (std::int64_t i = threadIdx.x; i < rows; i += threads) {
@@ -555,22 +605,21 @@ __global__ void __launch_bounds__(threads)
 
 // ---- gradients: the signs of all cosines, their product with the unit rows, and its part orthogonal to each row
 
-__global__ void __launch_bounds__(threads)
+template <int Size>
+__global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
     tile_signs(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, signed char* signs) {
   __shared__ TileMemory memory;
-  Tile t;
+  Tile<Size> t;
   t.multiply(memory, panels, panel_rows, panel_steps, tiles);
   signed char* const matrix = signs + t.batch * panel_rows * panel_rows;
 #pragma unroll
-  for (int i = 0; i < 8; ++i)
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(j);
-      const float x = t.product[i][j];
-      const signed char sign = r == c ? 0 : static_cast<signed char>((x > 0) - (x < 0));
-      matrix[r * panel_rows + c] = sign;
-      if (t.to_column > 0) matrix[c * panel_rows + r] = sign;
-    }
+  for (int i = 0; i < t.count; ++i) {
+    const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(i);
+    const float x = t.cosine[i];
+    const signed char sign = r == c ? 0 : static_cast<signed char>((x > 0) - (x < 0));
+    matrix[r * panel_rows + c] = sign;
+    if (t.to_column > 0) matrix[c * panel_rows + r] = sign;
+  }
 }
 
 constexpr int sum_rows = 64, sum_columns = 64, sum_steps = 16, sum_flush = 256;
@@ -648,6 +697,33 @@ constexpr std::size_t aligned(std::size_t bytes) {
   return (bytes + 255) / 256 * 256;
 }
 
+int padded_rows(const RowBatches& in) {
+  return static_cast<int>(blocks_of(in.rows, panel_tile) * panel_tile);
+}
+int padded_steps(const RowBatches& in) {
+  return static_cast<int>(blocks_of(in.length, panel_steps_tile) * panel_steps_tile);
+}
+
+// The largest tile whose blocks fill the places of 132 multiprocessors well enough; small tiles read more a cosine.
+int tile_size(const RowBatches& in) {
+  const auto share = [&](int tile, std::int64_t places) {
+    const std::int64_t blocks = in.batches * tiles_above(in.rows, tile);
+    return static_cast<double>(blocks) / static_cast<double>(blocks_of(blocks, places) * places);
+  };
+  return share(128, 2 * 132) >= 0.7 ? 128 : share(64, 3 * 132) >= 0.6 ? 64 : 32;
+}
+
+// Calls `with` with the tile's size as a type.
+template <class With>
+void with_tile(int size, const With& with) {
+  if (size == 128)
+    with(std::integral_constant<int, 128>());
+  else if (size == 64)
+    with(std::integral_constant<int, 64>());
+  else
+    with(std::integral_constant<int, 32>());
+}
+
 // Where in the workspace what lies, in bytes.
 struct Layout {
   std::size_t panels, partial, end;  // behind the inverse norms
@@ -655,11 +731,12 @@ struct Layout {
   std::size_t signs, sums, end_gradients;
   explicit Layout(const RowBatches& in) {
     const auto batches = static_cast<std::size_t>(in.batches), rows = static_cast<std::size_t>(in.rows);
-    const auto panel_rows = static_cast<std::size_t>(blocks_of(in.rows, tile) * tile);
-    const auto panel = panel_rows * static_cast<std::size_t>(blocks_of(in.length, 32) * 32);
+    const auto panel_rows = static_cast<std::size_t>(padded_rows(in));
+    const auto panel = panel_rows * static_cast<std::size_t>(padded_steps(in));
     panels = aligned(batches * rows * sizeof(float2));
     partial = panels + aligned(batches * panel * sizeof(float));
-    end = partial + aligned(batches * static_cast<std::size_t>(tiles_above(in.rows)) * sizeof(double));
+    end = partial +
+          aligned(batches * static_cast<std::size_t>(tiles_above(in.rows, tile_size(in))) * sizeof(double));
     norms = end;
     end_means = norms + aligned(batches * rows * sizeof(double));
     signs = partial;
@@ -668,18 +745,11 @@ struct Layout {
   }
 };
 
-int padded_rows(const RowBatches& in) {
-  return static_cast<int>(blocks_of(in.rows, tile) * tile);
-}
-int padded_steps(const RowBatches& in) {
-  return static_cast<int>(blocks_of(in.length, 32) * 32);
-}
-
 // The first two of the three steps; rows > 0.
 void enqueue_panels(const RowBatches& in, float2* inverse, float* panels, cudaStream_t s) {
   launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, inverse_norms, in,
          inverse);
-  const std::int64_t moves = in.batches * (blocks_of(in.rows, tile) * tile / 32) * blocks_of(in.length, 32);
+  const std::int64_t moves = in.batches * (padded_rows(in) / 32) * (padded_steps(in) / 32);
   if (moves > 0) launch({static_cast<unsigned>(moves), threads, s}, make_panels, in, inverse, panels);
 }
 
@@ -700,13 +770,16 @@ int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* worksp
   float2* const inverse = static_cast<float2*>(workspace);
   float* const panels = reinterpret_cast<float*>(memory + layout.panels);
   double* const partial = reinterpret_cast<double*>(memory + layout.partial);
+  const int size = tile_size(in);
+  const std::int64_t tiles = tiles_above(in.rows, size);
   if (in.rows > 0) {
     enqueue_panels(in, inverse, panels, s);
-    const std::int64_t tiles = tiles_above(in.rows);
-    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums, panels, padded_rows(in),
-           padded_steps(in), tiles, partial);
+    with_tile(size, [&](auto tile) {
+      launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums<tile.value>, panels,
+             padded_rows(in), padded_steps(in), tiles, partial);
+    });
   }
-  launch({static_cast<unsigned>(in.batches), threads, s}, finish, in, inverse, partial, out);
+  launch({static_cast<unsigned>(in.batches), threads, s}, finish, in, inverse, partial, tiles, out);
   return cudaGetLastError();
 }
 
@@ -724,15 +797,18 @@ int smoothed_cosine_means_cuda(const RowBatches& in, double epsilon, double* out
   float* const panels = reinterpret_cast<float*>(memory + layout.panels);
   double* const partial = reinterpret_cast<double*>(memory + layout.partial);
   double* const norms = reinterpret_cast<double*>(memory + layout.norms);
+  const int size = tile_size(in);
+  const std::int64_t tiles = tiles_above(in.rows, size);
   if (in.rows > 0) {
     enqueue_panels(in, inverse, panels, s);
     launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, row_norms, in, norms);
-    const std::int64_t tiles = tiles_above(in.rows);
-    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, smoothed_tile_sums, panels,
-           padded_rows(in), padded_steps(in), tiles, static_cast<int>(in.rows), norms, epsilon, partial);
+    with_tile(size, [&](auto tile) {
+      launch({static_cast<unsigned>(in.batches * tiles), threads, s}, smoothed_tile_sums<tile.value>, panels,
+             padded_rows(in), padded_steps(in), tiles, static_cast<int>(in.rows), norms, epsilon, partial);
+    });
   }
   launch({static_cast<unsigned>(in.batches), threads, s}, finish_means, in.rows, norms, epsilon, partial,
-         out);
+         tiles, out);
   return cudaGetLastError();
 }
 
@@ -750,9 +826,12 @@ int absolute_cosine_gradients_cuda(const RowBatches& in, float* gradient, void* 
   signed char* const signs = reinterpret_cast<signed char*>(memory + layout.signs);
   float* const sums = reinterpret_cast<float*>(memory + layout.sums);
   enqueue_panels(in, inverse, panels, s);
-  const std::int64_t tiles = tiles_above(in.rows);
-  launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_signs, panels, padded_rows(in),
-         padded_steps(in), tiles, signs);
+  const int size = tile_size(in);
+  const std::int64_t tiles = tiles_above(in.rows, size);
+  with_tile(size, [&](auto tile) {
+    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_signs<tile.value>, panels,
+           padded_rows(in), padded_steps(in), tiles, signs);
+  });
   const std::int64_t blocks = in.batches * blocks_of(in.rows, sum_rows) * blocks_of(in.length, sum_columns);
   launch({static_cast<unsigned>(blocks), threads, s}, signed_row_sums, signs, panels, padded_rows(in),
          padded_steps(in), static_cast<int>(in.rows), static_cast<int>(in.length), sums);

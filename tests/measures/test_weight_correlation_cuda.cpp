@@ -73,6 +73,18 @@ TEST_CASE("CUDA agrees with the reference within the stated error") {
       }
 }
 
+TEST_CASE("CUDA agrees with the reference in tiles of every size") {
+  skip_without_device();
+  std::uint64_t stream = 700;
+  for (const auto& [batches, rows] :
+       {std::pair{2, 100}, {80, 100}, {62, 130}, {1, 1500}})  // of 32, 64, 128, 64
+    for (const std::int64_t length : {50, 130}) {
+      if (rows > 200 && length > 50) continue;
+      const auto values = random_values(static_cast<std::size_t>(batches * rows * length), stream++);
+      compare({values.data(), batches, rows, length, length, rows * length}, values);
+    }
+}
+
 TEST_CASE("CUDA agrees with the reference on very many matrices of few short rows") {
   skip_without_device();
   std::uint64_t stream = 900;
@@ -182,7 +194,10 @@ TEST_CASE("CUDA smoothed means agree with the reference") {
         const auto values = random_values(static_cast<std::size_t>(rows * length), ++stream);
         check_means({values.data(), 1, rows, length, length, 0}, values, epsilon);
       }
-  auto values = random_values(20 * 7 * 9, ++stream);
+  auto values = random_values(80 * 100 * 9, ++stream);  // in tiles of 64, and of 128
+  check_means({values.data(), 80, 100, 9, 9, 900}, values, 1e-5);
+  check_means({values.data(), 61, 131, 9, 9, 131 * 9}, values, 1e-5);
+  values = random_values(20 * 7 * 9, ++stream);
   check_means({values.data(), 7, 20, 9, 63, 9}, values, 1e-5);
   for (std::size_t i = 63; i < 126; ++i) values[i] = 0;  // a zero row in each
   check_means({values.data(), 7, 20, 9, 63, 9}, values, 1e-5);
