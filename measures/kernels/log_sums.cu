@@ -44,27 +44,43 @@ __device__ LogSums of_block(LogSums n) {
 
 template <bool WithB>
 __device__ LogSums of_unit(const float* a, const float* b, int n, double floor, double scale) {
-  double product = 1, shares = 0, odd = 0;  // odd: logarithms of what is not normal
+  double product = 1, shares = 0, odd = 0;  // odd: logarithms of what split() leaves
   int exponent = 0;
+  bool usual = true;
   const auto square = [&](float p, float q) {
     const double d = static_cast<double>(p) - static_cast<double>(q);
     return scale * d * d;
   };
-  const auto take = [&](double y) {  // whether x is normal
-    const double x = floor + y;
-    shares += y / x;
-    const long long bits = __double_as_longlong(x);
-    const auto biased = static_cast<unsigned>(bits >> 52);  // x is not below 0
-    const bool normal = biased - 1 < 2046;
-    exponent += normal ? static_cast<int>(biased) - 1023 : 0;
-    product *= __longlong_as_double(((normal ? bits : 0) & 0x000FFFFFFFFFFFFFll) | 0x3FF0000000000000ll);
-    return normal;
+  // x as mantissa and exponent, y in units of that power of two; what is left to the end counts as 1 and 0.
+  struct Term {
+    double mantissa, scaled;
   };
-  // No branch of one value keeps the compiler from reading the next ones: `ahead` are on their way, and logarithms of what
-  // is not normal wait till the end.
+  const auto split = [&](double y) {
+    const long long bits = __double_as_longlong(floor + y);
+    const auto biased = static_cast<unsigned>(bits >> 52);  // x is not below 0
+    if (biased - 1 >= 2045) {                               // x or 2^-(its exponent) is not normal
+      usual = false;
+      return Term{1, 0};
+    }
+    exponent += static_cast<int>(biased) - 1023;
+    return Term{__longlong_as_double((bits & 0x000FFFFFFFFFFFFFll) | 0x3FF0000000000000ll),
+                y * __longlong_as_double(static_cast<long long>(2046 - biased) << 52)};
+  };
+  // Of two values at a time: y / x + y' / x' = (y x' + y' x) / (x x'), by Newton's steps from a float32 reciprocal. A division of
+  // double has a branch for odd values.
+  const auto take = [&](double y, double other) {
+    const Term s = split(y), t = split(other);
+    const double both = s.mantissa * t.mantissa;
+    product *= both;
+    double reciprocal = static_cast<double>(__fdividef(1.0f, static_cast<float>(both)));
+    reciprocal = fma(reciprocal, fma(-both, reciprocal, 1.0), reciprocal);
+    reciprocal = fma(reciprocal, fma(-both, reciprocal, 1.0), reciprocal);
+    shares = fma(fma(s.scaled, t.mantissa, t.scaled * s.mantissa), reciprocal, shares);
+  };
+  // A branch would keep the compiler from reading the next values before it is done with one: `ahead` of them are on their way,
+  // and the odd ones wait till the end.
   constexpr int ahead = 8;
   int k = threadIdx.x;
-  bool normal = true;
   for (; k + (ahead - 1) * threads < n; k += ahead * threads) {
     float p[ahead], q[ahead] = {};
 #pragma unroll
@@ -73,18 +89,24 @@ __device__ LogSums of_unit(const float* a, const float* b, int n, double floor, 
       if (WithB) q[i] = b[k + i * threads];
     }
 #pragma unroll
-    for (int i = 0; i < ahead; ++i) normal &= take(square(p[i], q[i]));
+    for (int i = 0; i < ahead; i += 2) take(square(p[i], q[i]), square(p[i + 1], q[i + 1]));
   }
-  for (; k < n; k += threads) normal &= take(square(a[k], WithB ? b[k] : 0.0f));
-  if (!normal)
+  for (; k < n; k += threads) {
+    const Term s = split(square(a[k], WithB ? b[k] : 0.0f));
+    product *= s.mantissa;
+    shares += s.scaled / s.mantissa;
+  }
+  if (!usual)
     for (k = threadIdx.x; k < n; k += threads) {
-      const double x = floor + square(a[k], WithB ? b[k] : 0.0f);
-      if (!(x >= DBL_MIN && x <= DBL_MAX)) odd += log(x);
+      const double y = square(a[k], WithB ? b[k] : 0.0f), x = floor + y;
+      if (static_cast<unsigned>(__double_as_longlong(x) >> 52) - 1 < 2045) continue;
+      odd += log(x);
+      shares += y / x;
     }
   return {static_cast<double>(exponent) * 0x1.62e42fefa39efp-1 + log(product) + odd, shares};
 }
 
-__global__ void __launch_bounds__(threads) of_units(const __grid_constant__ Launch in, LogSums* units) {
+__global__ void __launch_bounds__(threads, 4) of_units(const __grid_constant__ Launch in, LogSums* units) {
   int low = 0, high = in.count;
   while (high - low > 1) {
     const int middle = (low + high) / 2;

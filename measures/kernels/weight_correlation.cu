@@ -204,12 +204,13 @@ constexpr int few_threads = 128, few_most = 64, few_each = 8, few_length = 9;
 
 // A group of Lanes neighbouring lanes does one matrix of up to 8 Lanes rows, a lane 8 of them, and a block 128 / Lanes
 // matrices that lie side by side. Their rows come in as they lie, the next block's while these are worked on.
-template <int Lanes, bool Full>  // Full: rows of few_length, not shorter ones
+template <int Lanes, bool Whole>  // Whole: 8 Lanes rows of few_length, not fewer or shorter ones
 __global__ void __launch_bounds__(few_threads, 4)
     few_rows(RowBatches in, int stride, bool in_fours, std::int64_t chunks, CosineSum* out) {
   constexpr int matrices = few_threads / Lanes;
   float* const memory = dynamic_shared<float>();
-  const int rows = static_cast<int>(in.rows), length = Full ? few_length : static_cast<int>(in.length);
+  const int rows = Whole ? few_each * Lanes : static_cast<int>(in.rows);
+  const int length = Whole ? few_length : static_cast<int>(in.length);
   const int lane = threadIdx.x % Lanes, matrix = threadIdx.x / Lanes;
   const auto fetch = [&](std::int64_t chunk, float* to) {
     const std::int64_t first = chunk * matrices;
@@ -233,34 +234,49 @@ __global__ void __launch_bounds__(few_threads, 4)
     __pipeline_wait_prior(1);
     __syncthreads();
     // A lane's rows, scaled to unit length there and, for the others of the group, where they were.
+    float* const own = here + lane * stride + matrix * length;
     float mine[few_each][few_length];
-    int zeros = 0, broken = 0;
+    const auto load = [&] {
 #pragma unroll
-    for (int e = 0; e < few_each; ++e) {
-      const int r = lane + Lanes * e;
-      float* const from = here + r * stride + matrix * length;
-      float squares = 0;
-#pragma unroll
-      for (int k = 0; k < few_length; ++k) {
-        mine[e][k] = r < rows && k < length ? from[k] : 0;
-        squares = fmaf(mine[e][k], mine[e][k], squares);
-      }
-      float2 scale = make_float2(1, rsqrtf(squares));
-      if (r < rows && !(squares > 1e-30f && squares < 1e30f)) {
-        double exact = 0;
+      for (int e = 0; e < few_each; ++e)
 #pragma unroll
         for (int k = 0; k < few_length; ++k)
-          exact += static_cast<double>(mine[e][k]) * static_cast<double>(mine[e][k]);
-        scale = inverse_norm(exact);
-        zeros += exact == 0;
-        broken += isnan(scale.x);
-      }
-      if (r < rows)
+          mine[e][k] = lane + Lanes * e < rows && k < length ? own[e * Lanes * stride + k] : 0;
+    };
+    load();
+    float squares[few_each];
+    bool usual = true;
+#pragma unroll
+    for (int e = 0; e < few_each; ++e) {
+      squares[e] = 0;
+#pragma unroll
+      for (int k = 0; k < few_length; ++k) squares[e] = fmaf(mine[e][k], mine[e][k], squares[e]);
+      if (lane + Lanes * e >= rows) squares[e] = 1;  // zeros, of whatever length
+      usual = usual && squares[e] > 1e-30f && squares[e] < 1e30f;
+    }
+    int zeros = 0, broken = 0;
+    if (usual) {
+#pragma unroll
+      for (int e = 0; e < few_each; ++e) {
+        const float inverse = rsqrtf(squares[e]);
 #pragma unroll
         for (int k = 0; k < few_length; ++k) {
-          mine[e][k] = mine[e][k] * scale.x * scale.y;
-          if (Lanes > 1 && k < length) from[k] = mine[e][k];
+          mine[e][k] *= inverse;
+          if (Lanes > 1 && lane + Lanes * e < rows && k < length) own[e * Lanes * stride + k] = mine[e][k];
         }
+      }
+    } else {
+#pragma unroll 1
+      for (int r = lane; r < rows; r += Lanes) {
+        float* const row = here + r * stride + matrix * length;
+        double exact = 0;
+        for (int k = 0; k < length; ++k) exact += static_cast<double>(row[k]) * static_cast<double>(row[k]);
+        const float2 scale = inverse_norm(exact);
+        zeros += exact == 0;
+        broken += isnan(scale.x);
+        for (int k = 0; k < length; ++k) row[k] = row[k] * scale.x * scale.y;
+      }
+      load();
     }
     __syncwarp();
     float sum[few_each] = {};
@@ -314,7 +330,8 @@ bool sum_few_rows_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) 
       static_cast<int>(blocks_of(matrices * in.length, 32) * 32 + 4);  // rows in different banks
   const std::size_t bytes =
       2 * static_cast<std::size_t>(in.rows) * static_cast<std::size_t>(stride) * sizeof(float);
-  const auto kernel = in.length == few_length ? few_rows<Lanes, true> : few_rows<Lanes, false>;
+  const bool whole = in.rows == few_each * Lanes && in.length == few_length;
+  const auto kernel = whole ? few_rows<Lanes, true> : few_rows<Lanes, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared));
   const bool in_fours = reinterpret_cast<std::uintptr_t>(in.data) % 16 == 0 && in.row_stride % 4 == 0;
   launch({static_cast<unsigned>(chunks < resident ? chunks : resident), few_threads, stream, bytes}, kernel,

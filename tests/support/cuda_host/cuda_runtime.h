@@ -296,6 +296,10 @@ inline float __log2f(float x) {
   const double off = std::max(0x1p-22, x >= 0.5f && x <= 2 ? 0.0 : 0x1p-22 * std::abs(exact));
   return static_cast<float>(std::bit_cast<unsigned>(x) & 1 ? exact + off : exact - off);
 }
+// Two units in the last place off.
+inline float __fdividef(float x, float y) {
+  return x / y * (1 + 0x1p-22f);
+}
 inline float rsqrtf(float x) {
   return 1 / std::sqrt(x);
 }
