@@ -369,7 +369,9 @@ __global__ void __launch_bounds__(threads) inverse_norms(RowBatches in, float2* 
 
 // panels[k * panel_rows + r] of each matrix: unit rows, step by step, zero where there is no row or step. A block moves
 // 32 steps of 32 rows.
-__global__ void __launch_bounds__(threads) make_panels(RowBatches in, const float2* inverse, float* panels) {
+// Unless null, `units` are the same unit rows, padded as panels are, as they lie.
+__global__ void __launch_bounds__(threads)
+    make_panels(RowBatches in, const float2* inverse, float* panels, float* units) {
   __shared__ float block[32][33];
   const std::int64_t panel_rows = blocks_of(in.rows, panel_tile) * panel_tile,
                      panel_steps = blocks_of(in.length, panel_steps_tile) * panel_steps_tile;
@@ -385,6 +387,7 @@ __global__ void __launch_bounds__(threads) make_panels(RowBatches in, const floa
       value = in.data[batch * in.batch_stride + r * in.row_stride + k] * scale.x * scale.y;
     }
     block[i][x] = value;
+    if (units != nullptr) units[(batch * panel_rows + r) * panel_steps + k] = value;
   }
   __syncthreads();
   float* const to = panels + batch * panel_rows * panel_steps;
@@ -622,72 +625,100 @@ __global__ void __launch_bounds__(threads)
 
 // ---- gradients: the signs of all cosines, their product with the unit rows, and its part orthogonal to each row
 
+// A sign is kept as the first byte of the float32 one half, negative or not.
+constexpr unsigned char plus_half = 0x3F, minus_half = 0xBF;
+
 template <int Size>
 __global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
-    tile_signs(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, signed char* signs) {
+    tile_signs(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles,
+               unsigned char* signs) {
   __shared__ TileMemory memory;
   Tile<Size> t;
   t.multiply(memory, panels, panel_rows, panel_steps, tiles);
-  signed char* const matrix = signs + t.batch * panel_rows * panel_rows;
+  unsigned char* const matrix = signs + t.batch * panel_rows * panel_rows;
 #pragma unroll
   for (int i = 0; i < t.count; ++i) {
     const std::int64_t r = t.first_row + t.row_of(i), c = t.first_column + t.column_of(i);
     const float x = t.cosine[i];
-    const signed char sign = r == c ? 0 : static_cast<signed char>((x > 0) - (x < 0));
+    const unsigned char sign = r == c ? 0 : x > 0 ? plus_half : x < 0 ? minus_half : 0;
     matrix[r * panel_rows + c] = sign;
     if (t.to_column > 0) matrix[c * panel_rows + r] = sign;
   }
 }
 
-constexpr int sum_rows = 64, sum_columns = 64, sum_steps = 16, sum_flush = 256;
+constexpr int sum_steps = 16, sum_flush = 256;
 
-// sums[i][k] = sum_j sign(i, j) u_j[k]: a block does 64 rows by 64 k, a thread 4 by 4, 16 rows j at a time; up to 256 of them are
-// summed in float32 before float64 takes them.
-__global__ void __launch_bounds__(threads)
-    signed_row_sums(const signed char* signs, const float* panels, int panel_rows, int panel_steps, int rows,
+struct SumMemory {
+  unsigned signs[stages][sum_steps][128 / 4];
+  float4 units[stages][sum_steps][128 / 4];
+};
+
+// sums[i][k] = sum_j sign(i, j) u_j[k]: a block does 128 rows by 128 k, a thread 8 by 8, as in a Tile; up to 256 of the terms are summed
+// one after the other.
+__global__ void __launch_bounds__(threads, 1)
+    signed_row_sums(const unsigned char* signs, const float* units, int panel_rows, int panel_steps, int rows,
                     int length, float* sums) {
-  __shared__ float sign[sum_steps][sum_rows], unit[sum_steps][sum_columns + 1];
-  const std::int64_t down = blocks_of(rows, sum_rows), across = blocks_of(length, sum_columns);
+  __shared__ SumMemory memory;
+  const std::int64_t down = blocks_of(rows, 128), across = blocks_of(length, 128);
   const std::int64_t batch = blockIdx.x / (down * across), rest = blockIdx.x % (down * across);
-  const int i0 = static_cast<int>(rest / across) * sum_rows,
-            k0 = static_cast<int>(rest % across) * sum_columns;
-  const signed char* const matrix = signs + batch * panel_rows * panel_rows;
-  const float* const panel = panels + batch * panel_rows * panel_steps;
-  const int x = threadIdx.x % 16 * 4, y = threadIdx.x / 16 * 4;
-  double total[4][4] = {};
-  float part[4][4] = {};
-  for (int j0 = 0; j0 < rows; j0 += sum_steps) {
-    __syncthreads();  // all are done with the step before
-    for (int e = threadIdx.x; e < sum_steps * sum_rows; e += threads) {
-      const int j = e % sum_steps, i = e / sum_steps;  // panels have whole tiles of 128 rows
-      sign[j][i] = static_cast<float>(matrix[static_cast<std::int64_t>(i0 + i) * panel_rows + j0 + j]);
+  const int i0 = static_cast<int>(rest / across) * 128, k0 = static_cast<int>(rest % across) * 128;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const unsigned char* sign =
+      signs + (batch * panel_rows + threadIdx.x / 8) * panel_rows + i0 + threadIdx.x % 8 * 16;
+  const float* unit = units + (batch * panel_rows + warp) * panel_steps + k0 + lane * 4;
+  const bool within = k0 + lane * 4 < panel_steps;
+  const auto fetch = [&](int stage) {
+    if (threadIdx.x < sum_steps * 8)
+      __pipeline_memcpy_async(&memory.signs[stage][threadIdx.x / 8][threadIdx.x % 8 * 4], sign, 16);
+    sign += sum_steps * static_cast<std::int64_t>(panel_rows);
+#pragma unroll
+    for (int j = 0; j < sum_steps; j += warps) {
+      if (within) __pipeline_memcpy_async(&memory.units[stage][warp + j][lane], unit, 16);
+      unit += warps * static_cast<std::int64_t>(panel_steps);
     }
-    for (int e = threadIdx.x; e < sum_steps * sum_columns; e += threads) {
-      const int j = e % sum_steps, k = e / sum_steps;
-      unit[j][k] = k0 + k < panel_steps ? panel[static_cast<std::int64_t>(k0 + k) * panel_rows + j0 + j] : 0;
+  };
+  const int row = warp / 4 * 16 + (lane >> 1 & 7), column = warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
+  const int blocks = static_cast<int>(blocks_of(rows, sum_steps));
+  for (int s = 0; s < stages - 1; ++s) {
+    if (s < blocks) fetch(s);
+    __pipeline_commit();
+  }
+  float total[8][8] = {}, part[8][8] = {};
+  int stage = 0;
+  for (int block = 0; block < blocks; ++block) {
+    __pipeline_wait_prior(stages - 2);
+    __syncthreads();  // the block of steps is there for all, and all are done with the one before it
+    if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
+    __pipeline_commit();
+#pragma unroll 4
+    for (int k = 0; k < sum_steps; ++k) {
+      const unsigned s0 = memory.signs[stage][k][row], s1 = memory.signs[stage][k][row + 8];
+      const float4 b0 = memory.units[stage][k][column], b1 = memory.units[stage][k][column + 4];
+      const float b[8] = {b0.x, b0.y, b0.z, b0.w, b1.x, b1.y, b1.z, b1.w};
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const float half = __uint_as_float((i < 4 ? s0 : s1) << (24 - i % 4 * 8) & 0xFF000000u);
+#pragma unroll
+        for (int j = 0; j < 8; ++j) part[i][j] = fmaf(half, b[j], part[i][j]);
+      }
     }
-    __syncthreads();
+    stage = stage + 1 == stages ? 0 : stage + 1;
+    if ((block + 1) % (sum_flush / sum_steps) == 0 || block + 1 == blocks)
 #pragma unroll
-    for (int j = 0; j < sum_steps; ++j)
+      for (int i = 0; i < 8; ++i)
 #pragma unroll
-      for (int a = 0; a < 4; ++a)
-#pragma unroll
-        for (int b = 0; b < 4; ++b) part[a][b] = fmaf(sign[j][y + a], unit[j][x + b], part[a][b]);
-    if ((j0 + sum_steps) % sum_flush == 0 || j0 + sum_steps >= rows)
-#pragma unroll
-      for (int a = 0; a < 4; ++a)
-#pragma unroll
-        for (int b = 0; b < 4; ++b) {
-          total[a][b] += static_cast<double>(part[a][b]);
-          part[a][b] = 0;
+        for (int j = 0; j < 8; ++j) {
+          total[i][j] += part[i][j];
+          part[i][j] = 0;
         }
   }
 #pragma unroll
-  for (int a = 0; a < 4; ++a)
+  for (int i = 0; i < 8; ++i)
 #pragma unroll
-    for (int b = 0; b < 4; ++b)
-      if (i0 + y + a < rows && k0 + x + b < length)
-        sums[(batch * rows + i0 + y + a) * length + k0 + x + b] = static_cast<float>(total[a][b]);
+    for (int j = 0; j < 8; ++j) {
+      const int r = i0 + row * 4 + i / 4 * 32 + i % 4, k = k0 + column * 4 + j / 4 * 16 + j % 4;
+      if (r < rows && k < length) sums[(batch * rows + r) * length + k] = 2 * total[i][j];
+    }
 }
 
 // A warp a row: gradient = (sums - (sums . u) u) / |w|.
@@ -745,7 +776,7 @@ void with_tile(int size, const With& with) {
 struct Layout {
   std::size_t panels, partial, end;  // behind the inverse norms
   std::size_t norms = 0, end_means;  // of the smoothed means
-  std::size_t signs, sums, end_gradients;
+  std::size_t units, signs, sums, end_gradients;
   explicit Layout(const RowBatches& in) {
     const auto batches = static_cast<std::size_t>(in.batches), rows = static_cast<std::size_t>(in.rows);
     const auto panel_rows = static_cast<std::size_t>(padded_rows(in));
@@ -756,18 +787,20 @@ struct Layout {
           aligned(batches * static_cast<std::size_t>(tiles_above(in.rows, tile_size(in))) * sizeof(double));
     norms = end;
     end_means = norms + aligned(batches * rows * sizeof(double));
-    signs = partial;
+    units = partial;
+    signs = units + aligned(batches * panel * sizeof(float));
     sums = signs + aligned(batches * panel_rows * panel_rows);
     end_gradients = sums + aligned(batches * rows * static_cast<std::size_t>(in.length) * sizeof(float));
   }
 };
 
 // The first two of the three steps; rows > 0.
-void enqueue_panels(const RowBatches& in, float2* inverse, float* panels, cudaStream_t s) {
+void enqueue_panels(const RowBatches& in, float2* inverse, float* panels, cudaStream_t s,
+                    float* units = nullptr) {
   launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, inverse_norms, in,
          inverse);
   const std::int64_t moves = in.batches * (padded_rows(in) / 32) * (padded_steps(in) / 32);
-  if (moves > 0) launch({static_cast<unsigned>(moves), threads, s}, make_panels, in, inverse, panels);
+  if (moves > 0) launch({static_cast<unsigned>(moves), threads, s}, make_panels, in, inverse, panels, units);
 }
 
 }  // namespace
@@ -840,17 +873,18 @@ int absolute_cosine_gradients_cuda(const RowBatches& in, float* gradient, void* 
   char* const memory = static_cast<char*>(workspace);
   float2* const inverse = static_cast<float2*>(workspace);
   float* const panels = reinterpret_cast<float*>(memory + layout.panels);
-  signed char* const signs = reinterpret_cast<signed char*>(memory + layout.signs);
+  float* const units = reinterpret_cast<float*>(memory + layout.units);
+  unsigned char* const signs = reinterpret_cast<unsigned char*>(memory + layout.signs);
   float* const sums = reinterpret_cast<float*>(memory + layout.sums);
-  enqueue_panels(in, inverse, panels, s);
+  enqueue_panels(in, inverse, panels, s, units);
   const int size = tile_size(in);
   const std::int64_t tiles = tiles_above(in.rows, size);
   with_tile(size, [&](auto tile) {
     launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_signs<tile.value>, panels,
            padded_rows(in), padded_steps(in), tiles, signs);
   });
-  const std::int64_t blocks = in.batches * blocks_of(in.rows, sum_rows) * blocks_of(in.length, sum_columns);
-  launch({static_cast<unsigned>(blocks), threads, s}, signed_row_sums, signs, panels, padded_rows(in),
+  const std::int64_t blocks = in.batches * blocks_of(in.rows, 128) * blocks_of(in.length, 128);
+  launch({static_cast<unsigned>(blocks), threads, s}, signed_row_sums, signs, units, padded_rows(in),
          padded_steps(in), static_cast<int>(in.rows), static_cast<int>(in.length), sums);
   launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, make_orthogonal, in,
          inverse, sums, gradient);

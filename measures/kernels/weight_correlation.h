@@ -80,10 +80,11 @@ struct CosineGradientSums {
   std::int64_t rows = 0;                ///< of non-zero norm
 };
 
-/// Up to `rows` unit vectors are summed in float32, in parts of up to 256 of them on CUDA.
+/// Up to `rows` unit vectors are summed in float32; on CUDA in parts of up to 256 of them, and then the parts.
 inline constexpr double cosine_gradient_error(std::int64_t rows, std::int64_t length) {
   return static_cast<double>(rows) *
-         (static_cast<double>(rows < 256 ? rows : 256) + static_cast<double>(length) + 40.0) * 0x1p-24;
+         (static_cast<double>(rows < 256 ? rows : 256 + rows / 256) + static_cast<double>(length) + 40.0) *
+         0x1p-24;
 }
 void absolute_cosine_gradients_ref(const RowBatches& in, float* gradient);
 /// One thread; `sums`, one per batch, may be null.
