@@ -231,78 +231,154 @@ unsigned grid_for(std::int64_t samples, int a_block) {
   return static_cast<unsigned>(blocks < 1 ? 1 : blocks < largest_grid ? blocks : largest_grid);
 }
 
-// Radix selection: what is known of the key so far, and how many keys with that beginning lie below the wanted one.
+// ---- order statistic, by radix selection
+
+constexpr int digit_bits = 11, bins = 1 << digit_bits, bins_each = bins / threads;
+constexpr int first_shift = 55, first_bits = 9, first_copies = 4;  // 9 bits, then five times 11
+constexpr int list_shift = 44;             // the digit after which candidates are listed,
+constexpr unsigned most_listed = 1 << 16;  // if there are so few
+
+// What is known of the key so far, and how many keys with that beginning lie below the wanted one.
 struct Selection {
   unsigned long long prefix, rank;
-  unsigned int done;  // blocks of the pass
-  unsigned int counts[256];
+  unsigned done;              // blocks of the pass
+  unsigned listed, gathered;  // keys in the list; whether there is one
+  unsigned counts[bins];
+  double list[most_listed];
 };
 
 __device__ unsigned long long key_of(double value) {
   const auto bits = static_cast<unsigned long long>(__double_as_longlong(value + 0.0));
   return bits >> 63 ? ~bits : bits | 1ull << 63;
 }
-
-__global__ void begin_selection(Selection* s, std::int64_t k) {
-  s->counts[threadIdx.x] = 0;
-  if (threadIdx.x == 0) s->prefix = 0, s->rank = static_cast<unsigned long long>(k - 1), s->done = 0;
+__device__ double value_of(unsigned long long key) {
+  return __longlong_as_double(static_cast<long long>(key >> 63 ? key & ~(1ull << 63) : ~key));
 }
 
-constexpr int copies = 8, bins = 257;  // of a block's counts; a digit's copies are in different banks
+struct Pick {
+  unsigned digit, keys;
+  unsigned long long rank;
+};
 
-// Counts the next eight bits of keys that begin as the wanted one; the last block to finish picks them. Neighbouring lanes count
-// in different copies, for the first digits of most lists are alike; four values are on their way at a time.
-__global__ void __launch_bounds__(threads)
-    selection_pass(const double* values, std::int64_t n, int shift, Selection* s, double* out) {
-  __shared__ unsigned int counts[copies * bins];
-  __shared__ bool last;
-  for (int i = threadIdx.x; i < copies * bins; i += threads) counts[i] = 0;
-  unsigned int* const mine = counts + threadIdx.x % copies * bins;
-  const unsigned long long prefix = s->prefix, mask = shift == 56 ? 0 : ~0ull << (shift + 8);
+// The digit whose keys hold the wanted rank, how many keys that are and the rank among them, by a scan of the counts.
+__device__ Pick pick(const unsigned* counts, unsigned long long rank) {
+  __shared__ unsigned of_warp[warps];
+  __shared__ Pick found;
+  const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = threadIdx.x * bins_each;
+  unsigned own = 0;
+  for (int i = 0; i < bins_each; ++i) own += counts[first + i];
+  unsigned below = own;  // and with it, for now
+  for (unsigned hop = 1; hop < 32; hop *= 2) {
+    const unsigned other = __shfl_up_sync(0xffffffffu, below, hop);
+    if (lane >= hop) below += other;
+  }
+  if (lane == 31) of_warp[warp] = below;
   __syncthreads();
-  const auto count = [&](double value) {
-    const unsigned long long key = key_of(value);
-    if ((key & mask) == prefix) atomicAdd(mine + (key >> shift & 255), 1u);
-  };
+  for (unsigned w = 0; w < warp; ++w) below += of_warp[w];
+  below -= own;
+  if (rank >= below && rank - below < own) {
+    unsigned digit = first;
+    while (rank - below >= counts[digit]) below += counts[digit++];
+    found = {digit, counts[digit], rank - below};
+  }
+  __syncthreads();
+  return found;
+}
+
+__global__ void __launch_bounds__(threads) begin_selection(Selection* s, std::int64_t k) {
+  for (int i = threadIdx.x; i < bins; i += threads) s->counts[i] = 0;
+  if (threadIdx.x > 0) return;
+  s->prefix = 0;
+  s->rank = static_cast<unsigned long long>(k - 1);
+  s->done = s->listed = s->gathered = 0;
+}
+
+// Calls take(value) of every value that is this thread's; eight are on their way at a time.
+template <class Take>
+__device__ void for_values(const double* values, std::int64_t n, const Take& take) {
+  constexpr int ahead = 8;
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads;
   std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;
-  for (; i + 3 * step < n; i += 4 * step) {
-    const double a = values[i], b = values[i + step], c = values[i + 2 * step], d = values[i + 3 * step];
-    count(a);
-    count(b);
-    count(c);
-    count(d);
+  for (; i + (ahead - 1) * step < n; i += ahead * step) {
+    double v[ahead];
+#pragma unroll
+    for (int e = 0; e < ahead; ++e) v[e] = values[i + e * step];
+#pragma unroll
+    for (int e = 0; e < ahead; ++e) take(v[e]);
   }
-  for (; i < n; i += step) count(values[i]);
+  for (; i < n; i += step) take(values[i]);
+}
+
+// Counts the next digit of keys that begin as the wanted one; the last block to finish picks it. First digits of most lists are
+// alike, so neighbouring lanes count them in different copies.
+template <bool First>
+__global__ void __launch_bounds__(threads, 6)
+    count_digits(const double* values, std::int64_t n, int shift, Selection* s, double* out) {
+  __shared__ unsigned counts[bins + first_copies];
+  __shared__ bool last;
+  if (s->gathered) return;
+  for (int i = threadIdx.x; i < bins + first_copies; i += threads) counts[i] = 0;
+  constexpr int stride = First ? (1 << first_bits) + 1 : 0;  // a digit's copies are in different banks
+  unsigned* const mine = counts + threadIdx.x % first_copies * stride;
+  const unsigned long long prefix = s->prefix, mask = First ? 0 : ~0ull << (shift + digit_bits);
   __syncthreads();
-  unsigned int found_here = 0;
-  for (int c = 0; c < copies; ++c) found_here += counts[c * bins + threadIdx.x];
-  if (found_here > 0) atomicAdd(s->counts + threadIdx.x, found_here);
+  for_values(values, n, [&](double value) {
+    const unsigned long long key = key_of(value);
+    if ((key & mask) == prefix) atomicAdd(mine + (key >> shift & (bins - 1)), 1u);
+  });
+  __syncthreads();
+  for (int i = threadIdx.x; i < (First ? 1 << first_bits : bins); i += threads) {
+    unsigned found_here = counts[i];
+    if (First)
+      for (int c = 1; c < first_copies; ++c) found_here += counts[c * stride + i];
+    if (found_here > 0) atomicAdd(s->counts + i, found_here);
+  }
   __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) last = atomicAdd(&s->done, 1u) == gridDim.x - 1;
   __syncthreads();
   if (!last) return;
-  // the digit whose keys hold the wanted rank, by a scan
-  const unsigned int keys = atomicExch(s->counts + threadIdx.x, 0u), lane = threadIdx.x % 32,
-                     warp = threadIdx.x / 32;
+  for (int i = threadIdx.x; i < bins; i += threads) counts[i] = atomicExch(s->counts + i, 0u);
   const unsigned long long rank = s->rank;
-  unsigned int below = keys;  // and with it, for now
-  for (unsigned int hop = 1; hop < 32; hop *= 2) {
-    const unsigned int other = __shfl_up_sync(0xffffffffu, below, hop);
-    if (lane >= hop) below += other;
-  }
-  if (lane == 31) counts[warp] = below;
   __syncthreads();
-  for (unsigned int w = 0; w < warp; ++w) below += counts[w];
-  below -= keys;
-  if (rank < below || rank - below >= keys) return;
-  const unsigned long long found = prefix | static_cast<unsigned long long>(threadIdx.x) << shift;
-  s->prefix = found;
-  s->rank = rank - below;
+  const Pick found = pick(counts, rank);
+  if (threadIdx.x > 0) return;
+  s->prefix = prefix | static_cast<unsigned long long>(found.digit) << shift;
+  s->rank = found.rank;
   s->done = 0;
-  if (shift == 0)
-    *out = __longlong_as_double(static_cast<long long>(found >> 63 ? found & ~(1ull << 63) : ~found));
+  s->gathered = shift == list_shift && found.keys <= most_listed;
+  if (shift == 0) *out = value_of(s->prefix);
+}
+
+// Lists the values whose keys begin as the wanted one; their order, which differs from run to run, does not matter.
+__global__ void __launch_bounds__(threads, 6) gather(const double* values, std::int64_t n, Selection* s) {
+  if (!s->gathered) return;
+  const unsigned long long prefix = s->prefix;
+  for_values(values, n, [&](double value) {
+    if ((key_of(value) & ~0ull << list_shift) == prefix) s->list[atomicAdd(&s->listed, 1u)] = value;
+  });
+}
+
+// The rest of the digits, from the list.
+__global__ void __launch_bounds__(threads) select_listed(Selection* s, double* out) {
+  __shared__ unsigned counts[bins];
+  if (!s->gathered) return;
+  unsigned long long prefix = s->prefix, rank = s->rank;
+  const int n = static_cast<int>(s->listed);
+  for (int shift = list_shift - digit_bits; shift >= 0; shift -= digit_bits) {
+    for (int i = threadIdx.x; i < bins; i += threads) counts[i] = 0;
+    __syncthreads();
+    for_values(s->list, n, [&](double value) {
+      const unsigned long long key = key_of(value);
+      if ((key & ~0ull << (shift + digit_bits)) == prefix)
+        atomicAdd(counts + (key >> shift & (bins - 1)), 1u);
+    });
+    __syncthreads();
+    const Pick found = pick(counts, rank);
+    prefix |= static_cast<unsigned long long>(found.digit) << shift;
+    rank = found.rank;
+  }
+  if (threadIdx.x == 0) *out = value_of(prefix);
 }
 
 }  // namespace
@@ -357,11 +433,16 @@ int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, doub
                       void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   const auto selection = static_cast<Selection*>(workspace);
-  launch({1, 256, s}, begin_selection, selection, k);
-  const std::int64_t blocks = (n + 4 * threads - 1) / (4 * threads);
-  const auto grid = static_cast<unsigned>(blocks < 1024 ? blocks : 1024);
-  for (int shift = 56; shift >= 0; shift -= 8)
-    launch({grid, threads, s}, selection_pass, values, n, shift, selection, out);
+  launch({1, threads, s}, begin_selection, selection, k);
+  const std::int64_t blocks = (n + 8 * threads - 1) / (8 * threads),
+                     most = 792;  // six on each of 132 multiprocessors
+  const auto grid = static_cast<unsigned>(blocks < most ? blocks : most);
+  launch({grid, threads, s}, count_digits<true>, values, n, first_shift, selection, out);
+  for (int shift = first_shift - digit_bits; shift >= 0; shift -= digit_bits) {
+    launch({grid, threads, s}, count_digits<false>, values, n, shift, selection, out);
+    if (shift == list_shift) launch({grid, threads, s}, gather, values, n, selection);
+  }
+  launch({1, threads, s}, select_listed, selection, out);
   return cudaGetLastError();
 }
 
