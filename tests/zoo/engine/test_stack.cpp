@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -203,6 +204,24 @@ TEST_CASE("each member of a stack has the losses, gradients and running statisti
           }
         }
       }
+}
+
+TEST_CASE("a step that breaks while it is recorded leaves its thread able to record it") {
+  for (const at::Device& device : devices()) {
+    CAPTURE(device.str());
+    const stack::StreamScope scope(device);
+    const at::Tensor x = at::zeros({3}, at::TensorOptions().device(device));
+    int calls = 0;
+    stack::RepeatedStep step(device, [&] {
+      x.add_(at::ones_like(x));
+      if (++calls == 2) throw std::runtime_error("broken");
+    });
+    step.run();
+    CHECK_THROWS_WITH(step.run(), "broken");
+    for (int i = 0; i < 3; ++i) step.run();
+    CHECK(calls == (device.is_cuda() ? 3 : 5));  // what is recorded is not called again
+    CHECK(x.cpu().const_data_ptr<float>()[2] == static_cast<float>(device.is_cuda() ? 4 : 5));
+  }
 }
 
 TEST_CASE("dropout masks of a stack are those of the random streams") {
@@ -418,6 +437,14 @@ TEST_CASE("stacks on several streams give the bits of stacks on one") {
   Results wanted = zoo.general(),
           found = zoo.run(*make_stack_executor({.cuda = true, .members = 3, .streams = 3}));
   check_alike(zoo, found, wanted);
+  // more threads, one after the other, than LibTorch has streams
+  const Zoo groups = two_groups();
+  wanted = groups.general();
+  for (int run = 0; run < 20; ++run) {
+    CAPTURE(run);
+    found = groups.run(*make_stack_executor({.cuda = true, .members = 3, .streams = 3}));
+    check_alike(groups, found, wanted);
+  }
 }
 
 TEST_CASE("stacks on several streams stop, and go on from their checkpoints with the same bits") {

@@ -8,8 +8,8 @@
 #include <cuda_runtime_api.h>
 
 #include <mutex>
-#include <optional>
 #include <shared_mutex>
+#include <vector>
 
 #include "measures/api/error.h"
 #include "zoo/engine/stack/device.h"
@@ -21,11 +21,42 @@ namespace {
 // memory back, which it refuses while anything is being recorded.
 std::shared_mutex recording;
 
-// A stream for each thread: memory that the allocator holds belongs to the stream it was first used on.
+// A stream that no other living thread has. LibTorch's own pool deals 32 streams out in turn: after some threads have come and
+// gone a new one would get that of an older one still at work, and record the other's work into its graph. Those of ended threads
+// are taken again, with the memory that the allocator holds for them.
+class OwnStream {
+ public:
+  explicit OwnStream(const at::Device& device) {
+    const std::lock_guard lock(mutex);
+    if (!unused.empty()) {
+      stream_ = unused.back();
+      unused.pop_back();
+      return;
+    }
+    const c10::cuda::CUDAGuard guard(device);
+    int least = 0, greatest = 0;
+    if (cudaDeviceGetStreamPriorityRange(&least, &greatest) != cudaSuccess ||
+        cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest) != cudaSuccess)
+      throw InternalError("the CUDA device gives no stream");
+  }
+  ~OwnStream() {
+    const std::lock_guard lock(mutex);
+    unused.push_back(stream_);
+  }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  static inline std::mutex mutex;
+  static inline std::vector<cudaStream_t> unused;
+  cudaStream_t stream_ = nullptr;
+};
+
+// Of this thread: memory that the allocator holds belongs to the stream it was first used on. There is one device.
 c10::cuda::CUDAStream own_stream(const at::Device& device) {
-  thread_local std::optional<c10::cuda::CUDAStream> stream;
-  if (!stream) stream = c10::cuda::getStreamFromPool(true, device.index());
-  return *stream;
+  thread_local const OwnStream stream(device);
+  return c10::cuda::getStreamFromExternal(stream.get(), device.index());
 }
 
 }  // namespace
@@ -75,6 +106,23 @@ StreamScope::StreamScope(const at::Device& device) {
 }
 StreamScope::~StreamScope() = default;
 
+namespace {
+
+// After an error while recording, or one that ends it: the thread's stream and the allocator record no longer.
+void abandon(at::cuda::CUDAGraph& graph, const at::Device& device) {
+  cudaGraph_t recorded = nullptr;
+  if (cudaStreamEndCapture(c10::cuda::getCurrentCUDAStream(device.index()), &recorded) == cudaSuccess &&
+      recorded != nullptr)
+    cudaGraphDestroy(recorded);
+  cudaGetLastError();
+  try {
+    c10::cuda::CUDACachingAllocator::endAllocateToPool(device.index(), graph.pool());
+  } catch (const c10::Error&) {  // it had ended
+  }
+}
+
+}  // namespace
+
 struct RepeatedStep::Graph {
   at::cuda::CUDAGraph graph;
 };
@@ -97,8 +145,13 @@ void RepeatedStep::run() {
     const std::unique_lock lock(recording);
     auto graph = std::make_unique<Graph>();
     graph->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-    work_();
-    graph->graph.capture_end();
+    try {
+      work_();
+      graph->graph.capture_end();
+    } catch (...) {
+      abandon(graph->graph, device_);
+      throw;
+    }
     graph_ = std::move(graph);
   }
   const std::shared_lock lock(recording);
