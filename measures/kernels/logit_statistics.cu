@@ -233,7 +233,8 @@ unsigned grid_for(std::int64_t samples, int a_block) {
 
 // ---- order statistic, by radix selection
 
-constexpr int digit_bits = 11, bins = 1 << digit_bits, bins_each = bins / threads;
+constexpr int select_threads = 512;  // few blocks: each adds its counts to the others'
+constexpr int digit_bits = 11, bins = 1 << digit_bits, bins_each = bins / select_threads;
 constexpr int first_shift = 55, first_bits = 9, first_copies = 4;  // 9 bits, then five times 11
 constexpr int list_shift = 44;             // the digit after which candidates are listed,
 constexpr unsigned most_listed = 1 << 16;  // if there are so few
@@ -262,7 +263,7 @@ struct Pick {
 
 // The digit whose keys hold the wanted rank, how many keys that are and the rank among them, by a scan of the counts.
 __device__ Pick pick(const unsigned* counts, unsigned long long rank) {
-  __shared__ unsigned of_warp[warps];
+  __shared__ unsigned of_warp[select_threads / 32];
   __shared__ Pick found;
   const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, first = threadIdx.x * bins_each;
   unsigned own = 0;
@@ -285,8 +286,8 @@ __device__ Pick pick(const unsigned* counts, unsigned long long rank) {
   return found;
 }
 
-__global__ void __launch_bounds__(threads) begin_selection(Selection* s, std::int64_t k) {
-  for (int i = threadIdx.x; i < bins; i += threads) s->counts[i] = 0;
+__global__ void __launch_bounds__(select_threads) begin_selection(Selection* s, std::int64_t k) {
+  for (int i = threadIdx.x; i < bins; i += select_threads) s->counts[i] = 0;
   if (threadIdx.x > 0) return;
   s->prefix = 0;
   s->rank = static_cast<unsigned long long>(k - 1);
@@ -297,8 +298,8 @@ __global__ void __launch_bounds__(threads) begin_selection(Selection* s, std::in
 template <class Take>
 __device__ void for_values(const double* values, std::int64_t n, const Take& take) {
   constexpr int ahead = 8;
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * threads;
-  std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * select_threads;
+  std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * select_threads + threadIdx.x;
   for (; i + (ahead - 1) * step < n; i += ahead * step) {
     double v[ahead];
 #pragma unroll
@@ -312,12 +313,12 @@ __device__ void for_values(const double* values, std::int64_t n, const Take& tak
 // Counts the next digit of keys that begin as the wanted one; the last block to finish picks it. First digits of most lists are
 // alike, so neighbouring lanes count them in different copies.
 template <bool First>
-__global__ void __launch_bounds__(threads, 6)
+__global__ void __launch_bounds__(select_threads, 3)
     count_digits(const double* values, std::int64_t n, int shift, Selection* s, double* out) {
   __shared__ unsigned counts[bins + first_copies];
   __shared__ bool last;
   if (s->gathered) return;
-  for (int i = threadIdx.x; i < bins + first_copies; i += threads) counts[i] = 0;
+  for (int i = threadIdx.x; i < bins + first_copies; i += select_threads) counts[i] = 0;
   constexpr int stride = First ? (1 << first_bits) + 1 : 0;  // a digit's copies are in different banks
   unsigned* const mine = counts + threadIdx.x % first_copies * stride;
   const unsigned long long prefix = s->prefix, mask = First ? 0 : ~0ull << (shift + digit_bits);
@@ -327,7 +328,7 @@ __global__ void __launch_bounds__(threads, 6)
     if ((key & mask) == prefix) atomicAdd(mine + (key >> shift & (bins - 1)), 1u);
   });
   __syncthreads();
-  for (int i = threadIdx.x; i < (First ? 1 << first_bits : bins); i += threads) {
+  for (int i = threadIdx.x; i < (First ? 1 << first_bits : bins); i += select_threads) {
     unsigned found_here = counts[i];
     if (First)
       for (int c = 1; c < first_copies; ++c) found_here += counts[c * stride + i];
@@ -338,7 +339,7 @@ __global__ void __launch_bounds__(threads, 6)
   if (threadIdx.x == 0) last = atomicAdd(&s->done, 1u) == gridDim.x - 1;
   __syncthreads();
   if (!last) return;
-  for (int i = threadIdx.x; i < bins; i += threads) counts[i] = atomicExch(s->counts + i, 0u);
+  for (int i = threadIdx.x; i < bins; i += select_threads) counts[i] = atomicExch(s->counts + i, 0u);
   const unsigned long long rank = s->rank;
   __syncthreads();
   const Pick found = pick(counts, rank);
@@ -351,7 +352,8 @@ __global__ void __launch_bounds__(threads, 6)
 }
 
 // Lists the values whose keys begin as the wanted one; their order, which differs from run to run, does not matter.
-__global__ void __launch_bounds__(threads, 6) gather(const double* values, std::int64_t n, Selection* s) {
+__global__ void __launch_bounds__(select_threads, 3)
+    gather(const double* values, std::int64_t n, Selection* s) {
   if (!s->gathered) return;
   const unsigned long long prefix = s->prefix;
   for_values(values, n, [&](double value) {
@@ -360,13 +362,13 @@ __global__ void __launch_bounds__(threads, 6) gather(const double* values, std::
 }
 
 // The rest of the digits, from the list.
-__global__ void __launch_bounds__(threads) select_listed(Selection* s, double* out) {
+__global__ void __launch_bounds__(select_threads) select_listed(Selection* s, double* out) {
   __shared__ unsigned counts[bins];
   if (!s->gathered) return;
   unsigned long long prefix = s->prefix, rank = s->rank;
   const int n = static_cast<int>(s->listed);
   for (int shift = list_shift - digit_bits; shift >= 0; shift -= digit_bits) {
-    for (int i = threadIdx.x; i < bins; i += threads) counts[i] = 0;
+    for (int i = threadIdx.x; i < bins; i += select_threads) counts[i] = 0;
     __syncthreads();
     for_values(s->list, n, [&](double value) {
       const unsigned long long key = key_of(value);
@@ -433,16 +435,16 @@ int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, doub
                       void* stream) {
   const auto s = static_cast<cudaStream_t>(stream);
   const auto selection = static_cast<Selection*>(workspace);
-  launch({1, threads, s}, begin_selection, selection, k);
+  launch({1, select_threads, s}, begin_selection, selection, k);
   const std::int64_t blocks = (n + 8 * threads - 1) / (8 * threads),
                      most = 792;  // six on each of 132 multiprocessors
   const auto grid = static_cast<unsigned>(blocks < most ? blocks : most);
-  launch({grid, threads, s}, count_digits<true>, values, n, first_shift, selection, out);
+  launch({grid, select_threads, s}, count_digits<true>, values, n, first_shift, selection, out);
   for (int shift = first_shift - digit_bits; shift >= 0; shift -= digit_bits) {
-    launch({grid, threads, s}, count_digits<false>, values, n, shift, selection, out);
-    if (shift == list_shift) launch({grid, threads, s}, gather, values, n, selection);
+    launch({grid, select_threads, s}, count_digits<false>, values, n, shift, selection, out);
+    if (shift == list_shift) launch({grid, select_threads, s}, gather, values, n, selection);
   }
-  launch({1, threads, s}, select_listed, selection, out);
+  launch({1, select_threads, s}, select_listed, selection, out);
   return cudaGetLastError();
 }
 

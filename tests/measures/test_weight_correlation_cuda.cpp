@@ -88,8 +88,8 @@ TEST_CASE("CUDA agrees with the reference in tiles of every size") {
 TEST_CASE("CUDA agrees with the reference on very many matrices of few short rows") {
   skip_without_device();
   std::uint64_t stream = 900;
-  for (const std::int64_t outputs : {1, 2, 7, 8, 9, 16, 20, 32, 33, 64})
-    for (const std::int64_t positions : {1, 4, 9}) {
+  for (const std::int64_t outputs : {1, 7, 8, 9, 16, 32, 33, 64})
+    for (const std::int64_t positions : {4, 9}) {
       const std::int64_t lanes = outputs <= 8 ? 1 : outputs <= 16 ? 2 : outputs <= 32 ? 4 : 8;
       // a last chunk that is not full, and more chunks than blocks
       const std::int64_t inputs = (positions == 9 && outputs % 8 < 2 ? 500 : 132) * 128 / lanes + 3;
