@@ -715,14 +715,16 @@ TEST_CASE("weight-correlation descent of a stack is gradient_map.h's for each me
 
 TEST_CASE("reduced VGGs in stacks take the steps of the fast executor") {
   // Two steps: norm after ReLU amplifies rounding from step to step, and the general executor's channels-last batch norm is off
-  // by up to a percent of one (tests/e2e/test_training.py compares each step with float64).
+  // by up to a percent of one (tests/e2e/test_training.py compares each step with float64). One step of leaky ones: a channel of
+  // the first layer that is below 0 wherever the image is not black gets a bias of nothing but rounding, of either sign, which is
+  // then the sign, hence the slope, of the black pixels.
   at::set_num_threads(1);
   Zoo zoo;
   for (const char* network : {"vgg11-reduced", "vgg16-reduced"})
     for (const char* activation : {"relu", "leaky_relu"})
       zoo.add({{"network", network},
                {"activation", activation},
-               {"train_size", 120},
+               {"train_size", std::string(activation) == "relu" ? 120 : 60},
                {"batch_size", 60},
                {"max_epochs", 1},
                {"lr", 0.01}});
