@@ -437,7 +437,7 @@ int kth_smallest_cuda(const double* values, std::int64_t n, std::int64_t k, doub
   const auto selection = static_cast<Selection*>(workspace);
   launch({1, select_threads, s}, begin_selection, selection, k);
   const std::int64_t blocks = (n + 8 * threads - 1) / (8 * threads),
-                     most = 792;  // six on each of 132 multiprocessors
+                     most = 396;  // three on each of 132 multiprocessors
   const auto grid = static_cast<unsigned>(blocks < most ? blocks : most);
   launch({grid, select_threads, s}, count_digits<true>, values, n, first_shift, selection, out);
   for (int shift = first_shift - digit_bits; shift >= 0; shift -= digit_bits) {

@@ -324,6 +324,7 @@ bool sum_few_rows_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) 
   const bool whole = in.rows == few_each * Lanes && in.length == few_length;
   const auto kernel = whole ? few_rows<Lanes, true> : few_rows<Lanes, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared));
+  cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100);  // else three blocks fit
   const bool in_fours = reinterpret_cast<std::uintptr_t>(in.data) % 16 == 0 && in.row_stride % 4 == 0;
   launch({static_cast<unsigned>(chunks < resident ? chunks : resident), few_threads, stream, bytes}, kernel,
          in, stride, in_fours, chunks, out);
