@@ -394,6 +394,12 @@ __device__ void tile_position(std::int64_t t, std::int64_t& row, std::int64_t& c
   row = t - column * (column + 1) / 2;
 }
 
+// values[step * rows + row] of each matrix; of the padded steps `length` are not zero everywhere.
+struct Panels {
+  const float* values;
+  int rows, steps, length;
+};
+
 using TileMemory = float4[stages][1024];  // a stage: steps x Size of the tile's rows, then of its columns
 
 // A tile of Size x Size cosines: where it is, and the `count` of them that are this thread's. Of small tiles, `groups` of warps
@@ -420,8 +426,7 @@ struct Tile {
   }
 
   // The block's tile of `tiles` a matrix.
-  __device__ void multiply(TileMemory& memory, const float* panels, int panel_rows, int panel_steps,
-                           std::int64_t tiles) {
+  __device__ void multiply(TileMemory& memory, const Panels& panels, std::int64_t tiles) {
     constexpr int quarter = Size / 4;  // float4s of a step
     batch = blockIdx.x / tiles;
     std::int64_t tile_row, tile_column;
@@ -430,14 +435,14 @@ struct Tile {
     first_column = tile_column * Size;
     to_column = static_cast<int>(first_column - first_row);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const float* from = panels + (batch * panel_steps + threadIdx.x / quarter) * panel_rows + first_row +
-                        threadIdx.x % quarter * 4;
+    const float* from = panels.values + (batch * panels.steps + threadIdx.x / quarter) * panels.rows +
+                        first_row + threadIdx.x % quarter * 4;
     const auto fetch = [&](int stage) {  // the next block of steps
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         __pipeline_memcpy_async(&memory[stage][threadIdx.x + threads * i], from, 16);
         __pipeline_memcpy_async(&memory[stage][512 + threadIdx.x + threads * i], from + to_column, 16);
-        from += threads / quarter * static_cast<std::int64_t>(panel_rows);
+        from += threads / quarter * static_cast<std::int64_t>(panels.rows);
       }
     };
     // A warp owns 64 x 32 or 32 x 32 cosines, a lane groups of four rows by groups of four columns. Neighbouring lanes read
@@ -452,7 +457,7 @@ struct Tile {
       row = of_group / across * 8 + lane / 8;
       column = of_group % across * 8 + lane % 8;
     }
-    const int blocks = panel_steps / steps;
+    const int blocks = static_cast<int>(blocks_of(panels.length, steps));
     for (int s = 0; s < stages - 1; ++s) {
       if (s < blocks) fetch(s);
       __pipeline_commit();
@@ -526,10 +531,10 @@ __device__ void put_sum(double sum, TileMemory& memory, double* to) {
 
 template <int Size>
 __global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
-    tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, double* partial) {
+    tile_sums(Panels panels, std::int64_t tiles, double* partial) {
   __shared__ TileMemory memory;
   Tile<Size> t;
-  t.multiply(memory, panels, panel_rows, panel_steps, tiles);
+  t.multiply(memory, panels, tiles);
   double sum = 0;
 #pragma unroll
   for (int i = 0; i < t.count; ++i)
@@ -578,11 +583,11 @@ __global__ void __launch_bounds__(threads) row_norms(RowBatches in, double* norm
 
 template <int Size>
 __global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
-    smoothed_tile_sums(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles, int rows,
-                       const double* norms, double epsilon, double* partial) {
+    smoothed_tile_sums(Panels panels, std::int64_t tiles, int rows, const double* norms, double epsilon,
+                       double* partial) {
   __shared__ TileMemory memory;
   Tile<Size> t;
-  t.multiply(memory, panels, panel_rows, panel_steps, tiles);
+  t.multiply(memory, panels, tiles);
   const double* const norm = norms + t.batch * rows;
   double sum = 0;
 #pragma unroll
@@ -622,11 +627,11 @@ constexpr unsigned char plus_half = 0x3F, minus_half = 0xBF;
 
 template <int Size>
 __global__ void __launch_bounds__(threads, Size == 128 ? 2 : 3)
-    tile_signs(const float* panels, int panel_rows, int panel_steps, std::int64_t tiles,
-               unsigned char* signs) {
+    tile_signs(Panels panels, std::int64_t tiles, unsigned char* signs) {
   __shared__ TileMemory memory;
   Tile<Size> t;
-  t.multiply(memory, panels, panel_rows, panel_steps, tiles);
+  t.multiply(memory, panels, tiles);
+  const std::int64_t panel_rows = panels.rows;
   unsigned char* const matrix = signs + t.batch * panel_rows * panel_rows;
 #pragma unroll
   for (int i = 0; i < t.count; ++i) {
@@ -744,6 +749,10 @@ int padded_steps(const RowBatches& in) {
   return static_cast<int>(blocks_of(in.length, panel_steps_tile) * panel_steps_tile);
 }
 
+Panels panels_of(const RowBatches& in, const float* values) {
+  return {values, padded_rows(in), padded_steps(in), static_cast<int>(in.length)};
+}
+
 // The largest tile whose blocks fill the places of 132 multiprocessors well enough; small tiles read more a cosine.
 int tile_size(const RowBatches& in) {
   const auto share = [&](int tile, std::int64_t places) {
@@ -817,8 +826,8 @@ int absolute_cosine_sums_cuda(const RowBatches& in, CosineSum* out, void* worksp
   if (in.rows > 0) {
     enqueue_panels(in, inverse, panels, s);
     with_tile(size, [&](auto tile) {
-      launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums<tile.value>, panels,
-             padded_rows(in), padded_steps(in), tiles, partial);
+      launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_sums<tile.value>,
+             panels_of(in, panels), tiles, partial);
     });
   }
   launch({static_cast<unsigned>(in.batches), threads, s}, finish, in, inverse, partial, tiles, out);
@@ -845,8 +854,8 @@ int smoothed_cosine_means_cuda(const RowBatches& in, double epsilon, double* out
     enqueue_panels(in, inverse, panels, s);
     launch({static_cast<unsigned>(blocks_of(in.batches * in.rows, warps)), threads, s}, row_norms, in, norms);
     with_tile(size, [&](auto tile) {
-      launch({static_cast<unsigned>(in.batches * tiles), threads, s}, smoothed_tile_sums<tile.value>, panels,
-             padded_rows(in), padded_steps(in), tiles, static_cast<int>(in.rows), norms, epsilon, partial);
+      launch({static_cast<unsigned>(in.batches * tiles), threads, s}, smoothed_tile_sums<tile.value>,
+             panels_of(in, panels), tiles, static_cast<int>(in.rows), norms, epsilon, partial);
     });
   }
   launch({static_cast<unsigned>(in.batches), threads, s}, finish_means, in.rows, norms, epsilon, partial,
@@ -872,8 +881,8 @@ int absolute_cosine_gradients_cuda(const RowBatches& in, float* gradient, void* 
   const int size = tile_size(in);
   const std::int64_t tiles = tiles_above(in.rows, size);
   with_tile(size, [&](auto tile) {
-    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_signs<tile.value>, panels,
-           padded_rows(in), padded_steps(in), tiles, signs);
+    launch({static_cast<unsigned>(in.batches * tiles), threads, s}, tile_signs<tile.value>,
+           panels_of(in, panels), tiles, signs);
   });
   const std::int64_t blocks = in.batches * blocks_of(in.rows, 128) * blocks_of(in.length, 128);
   launch({static_cast<unsigned>(blocks), threads, s}, signed_row_sums, signs, units, padded_rows(in),
