@@ -463,6 +463,7 @@ BENCHMARK(kth_smallest_cuda)
     ->ArgName("n")
     ->Arg(50000)
     ->Arg(10000000)
+    ->Arg(1 << 26)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(perturb_cuda, plain, false)
