@@ -385,11 +385,13 @@ void pair_counts_cuda(benchmark::State& state) {
   if (without_device(state)) return;
   const std::int64_t n = state.range(0);
   const std::vector<float> hashed = bench::hashed_values(2 * n);
-  const Memory values(std::vector<double>(hashed.begin(), hashed.end())), out(sizeof(kernels::PairCounts));
+  const Memory values(std::vector<double>(hashed.begin(), hashed.end())), out(sizeof(kernels::PairCounts)),
+      workspace(kernels::pair_counts_cuda_workspace(n));
   measure(state, 1, [&] {
     kernels::pair_counts_cuda(values.as<double>(), values.as<double>() + n, n, out.as<kernels::PairCounts>(),
-                              nullptr);
+                              workspace.as<void>(), nullptr);
   });
+  state.SetItemsProcessed(n * state.iterations());
   state.counters["value"] = static_cast<double>(out.read<kernels::PairCounts>(1)[0].concordant);
 }
 void sign_counts_cuda(benchmark::State& state) {
@@ -481,6 +483,7 @@ BENCHMARK(pair_counts_cuda)
     ->ArgName("n")
     ->Arg(10000)
     ->Arg(100000)
+    ->Arg(1 << 24)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK(sign_counts_cuda)

@@ -1,6 +1,4 @@
 // Kernels: counts over all pairs of items, of one order against another.
-//
-// Both are sums of comparisons over n (n - 1) / 2 pairs: on a device that is faster than sorting up to about a million items.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +14,8 @@ namespace kernels {
 // Returns   the five counts; concordant + discordant = n (n - 1) / 2 - ties_x - ties_y + ties_both.
 // Source    M. G. Kendall, Biometrika 30 (1938), by the definition.
 // Error     exact.
-// Cost      n^2 / 2 pairs of comparisons; runners/ranking/kendall.h counts the same in O(n log n) on the CPU.
+// Cost      two sorts by merging, O(n log n) moves and O(n log^2 n) comparisons; runners/ranking/kendall.h counts the same on the
+//           CPU.
 struct PairCounts {
   std::int64_t concordant = 0, discordant = 0;
   std::int64_t ties_x = 0, ties_y = 0, ties_both = 0;  ///< those in both are part of the other two
@@ -37,9 +36,11 @@ void pair_counts_ref(const double* x, const double* y, std::int64_t n, PairCount
 void sign_counts_ref(const std::int32_t* gap, const std::int32_t* x, std::int64_t n, std::int64_t measures,
                      const std::int32_t* begin, std::int64_t groups, std::int64_t* both);
 
-// CUDA: all pointers are on the device; no workspace. Enqueues on `stream` (a cudaStream_t) and returns without waiting; results
+// CUDA: all pointers are on the device, `workspace` aligned to 256 bytes. Enqueues on `stream` (a cudaStream_t) and returns without waiting; results
 // do not depend on the launch. Returns a cudaError_t as int. `largest_group` is the size of the largest group, or more.
-int pair_counts_cuda(const double* x, const double* y, std::int64_t n, PairCounts* out, void* stream);
+std::size_t pair_counts_cuda_workspace(std::int64_t n);
+int pair_counts_cuda(const double* x, const double* y, std::int64_t n, PairCounts* out, void* workspace,
+                     void* stream);
 int sign_counts_cuda(const std::int32_t* gap, const std::int32_t* x, std::int64_t n, std::int64_t measures,
                      const std::int32_t* begin, std::int64_t groups, std::int64_t largest_group,
                      std::int64_t* both, void* stream);

@@ -23,9 +23,10 @@ TEST_CASE("CUDA counts pairs as the definition does") {
         y.push_back(distinct == 0 ? x.back() + random.normal() : static_cast<double>(random.below(distinct)));
       }
       if (n > 4) x[1] = 1e-310, x[2] = -1e308, x[3] = 0.0, x[4] = -0.0;
-      const DeviceBytes device_x(x, 8), device_y(y), out(sizeof(PairCounts));
+      const DeviceBytes device_x(x, 8), device_y(y), out(sizeof(PairCounts)),
+          workspace(pair_counts_cuda_workspace(n));
       REQUIRE(pair_counts_cuda(device_x.as<double>(), device_y.as<double>(), n, out.as<PairCounts>(),
-                               nullptr) == 0);
+                               workspace.get(), nullptr) == 0);
       const PairCounts found = out.read<PairCounts>()[0];
       PairCounts expected;
       pair_counts_ref(x.data(), y.data(), n, &expected);
@@ -42,15 +43,19 @@ TEST_CASE("CUDA counts pairs as the definition does") {
 
 TEST_CASE("CUDA counts pairs in closed form") {
   skip_without_device();
-  const std::int64_t n = 20001;
+  const std::int64_t n = (1 << 20) + 1;
   std::vector<double> up(static_cast<std::size_t>(n)), down;
   std::iota(up.begin(), up.end(), -1e4);
   down.assign(up.rbegin(), up.rend());
-  const DeviceBytes x(up), y(down), out(sizeof(PairCounts));
-  REQUIRE(pair_counts_cuda(x.as<double>(), y.as<double>(), n, out.as<PairCounts>(), nullptr) == 0);
-  CHECK(out.read<PairCounts>()[0].discordant == n * (n - 1) / 2);
-  REQUIRE(pair_counts_cuda(x.as<double>(), x.as<double>(), n, out.as<PairCounts>(), nullptr) == 0);
-  CHECK(out.read<PairCounts>()[0].concordant == n * (n - 1) / 2);
+  const DeviceBytes x(up), y(down), out(sizeof(PairCounts)), workspace(pair_counts_cuda_workspace(n));
+  const auto count = [&](const DeviceBytes& a, const DeviceBytes& b, std::int64_t items) {
+    REQUIRE(pair_counts_cuda(a.as<double>(), b.as<double>(), items, out.as<PairCounts>(), workspace.get(),
+                             nullptr) == 0);
+    return out.read<PairCounts>()[0];
+  };
+  CHECK(count(x, y, n).discordant == n * (n - 1) / 2);
+  const std::int64_t fewer = 20001;
+  CHECK(count(x, x, fewer).concordant == fewer * (fewer - 1) / 2);
 }
 
 TEST_CASE("CUDA counts joint signs as the definition does") {
