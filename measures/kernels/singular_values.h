@@ -11,7 +11,7 @@
 // Error     |s_i - exact| <= singular_values_error(rows, columns) s_1: float64 throughout, and no Gram matrix is formed, which
 //           would lose the small values.
 // Cost      4 m n^2 - 4/3 n^3 operations a matrix, n = min(rows, columns), m = max: eight matrices side by side in vector
-//           registers up to n = largest_interleaved, where they stay in the caches; beyond it one at a time (Eigen).
+//           registers up to n = largest_interleaved; beyond it, or of a single one, eight columns side by side.
 //           cuda: 6 m n^2 a sweep of one-sided Jacobi rotations (Hestenes, J. SIAM 6 (1958)), 5 to 12 sweeps, one block a
 //           matrix: made for many small matrices.
 #pragma once

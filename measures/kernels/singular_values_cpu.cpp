@@ -1,5 +1,6 @@
-// CPU version: eight matrices side by side, element (r, c) of all of them in one register. Each step of the bidiagonalisation
-// reads the rest of the matrices twice: for the products of its column's reflection, and to apply both reflections.
+// CPU version. Many small matrices: eight side by side, element (r, c) of all of them in one register. Larger ones, or one alone: a
+// register holds eight columns of a row. Each step of the bidiagonalisation reads the rest of the matrix twice: for the products of
+// its column's reflection, and to apply both reflections.
 #include "measures/kernels/singular_values.h"
 
 #include <Eigen/Dense>
@@ -77,6 +78,80 @@ GAPBENCH_CLONES void bidiagonalise(Doubles* a, std::int64_t m, std::int64_t n, D
       }
       dot *= right.tau;
       for (std::int64_t c = k + 1; c < n; ++c) row[c] -= dot * u[c];
+    }
+  }
+}
+
+inline __attribute__((always_inline)) double total(const Doubles& x) {
+  return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
+}
+
+// The same of one matrix: a row is n / 8 registers, rounded up and filled with zeros. Columns that are done with are zeros too, so
+// that a step may begin at the register that holds its own. `work` has room for 2 rows and m doubles.
+GAPBENCH_CLONES void bidiagonalise_one(Doubles* a, std::int64_t m, std::int64_t n, double* diagonal,
+                                       double* above, Doubles* work) {
+  const std::int64_t width = (n + lanes - 1) / lanes;
+  Doubles *const products = work, *const u = products + width;
+  double* const v = reinterpret_cast<double*>(u + width);
+  const auto element = [&](std::int64_t r, std::int64_t c) -> double& {
+    return reinterpret_cast<double*>(a + r * width)[c];
+  };
+  const auto reflection = [](double alpha, double squares, double& beta, double& tau, double& inverse) {
+    const double norm = std::sqrt(alpha * alpha + squares);
+    beta = squares == 0 ? alpha : alpha > 0 ? -norm : norm;
+    tau = squares == 0 ? 0 : (beta - alpha) / beta;
+    inverse = squares == 0 ? 0 : 1 / (alpha - beta);
+  };
+  for (std::int64_t k = 0; k < n; ++k) {
+    double squares = 0, tau, inverse;
+    for (std::int64_t r = k + 1; r < m; ++r) squares += element(r, k) * element(r, k);
+    reflection(element(k, k), squares, diagonal[k], tau, inverse);
+    above[k] = 0;
+    if (k + 1 == n) break;
+    for (std::int64_t r = k + 1; r < m; ++r) {
+      v[r] = element(r, k) * inverse;
+      element(r, k) = 0;
+    }
+    element(k, k) = 0;
+    Doubles* const own = a + k * width;
+    const std::int64_t first = (k + 1) / lanes;
+    for (std::int64_t c = first; c < width; ++c) products[c] = own[c];
+    std::int64_t r = k + 1;
+    for (; r + 4 <= m; r += 4) {  // four rows for each time that the products are read and written
+      const Doubles* const row = a + r * width;
+      for (std::int64_t c = first; c < width; ++c)
+        products[c] += (v[r] * row[c] + v[r + 1] * row[width + c]) +
+                       (v[r + 2] * row[2 * width + c] + v[r + 3] * row[3 * width + c]);
+    }
+    for (; r < m; ++r)
+      for (std::int64_t c = first; c < width; ++c) products[c] += v[r] * a[r * width + c];
+    Doubles sum = {};
+    for (std::int64_t c = first; c < width; ++c) {
+      products[c] *= tau;
+      own[c] -= products[c];
+    }
+    const double next = element(k, k + 1);
+    element(k, k + 1) = 0;
+    for (std::int64_t c = first; c < width; ++c) sum += own[c] * own[c];
+    reflection(next, total(sum), above[k], tau, inverse);
+    for (std::int64_t c = first; c < width; ++c) u[c] = own[c] * inverse;
+    reinterpret_cast<double*>(u)[k + 1] = 1;
+    for (r = k + 1; r < m; ++r) {
+      Doubles* const row = a + r * width;
+      Doubles even = {}, odd = {};
+      std::int64_t c = first;
+      for (; c + 2 <= width; c += 2) {
+        row[c] -= v[r] * products[c];
+        row[c + 1] -= v[r] * products[c + 1];
+        even += row[c] * u[c];
+        odd += row[c + 1] * u[c + 1];
+      }
+      if (c < width) {
+        row[c] -= v[r] * products[c];
+        even += row[c] * u[c];
+      }
+      const double dot = total(even + odd) * tau;
+      for (c = first; c < width; ++c) row[c] -= dot * u[c];
     }
   }
 }
@@ -237,6 +312,38 @@ struct Scratch {
   std::unique_ptr<Doubles[]> a, rest;
 };
 
+void one(const MatrixBatch& in, std::int64_t b, Scratch& scratch, double* values) {
+  const std::int64_t m = std::max(in.rows, in.columns), n = std::min(in.rows, in.columns),
+                     width = (n + lanes - 1) / lanes;
+  if (!scratch.a) {
+    scratch.a.reset(new Doubles[static_cast<std::size_t>(m * width)]);
+    scratch.rest.reset(new Doubles[static_cast<std::size_t>(2 * width + (m + lanes - 1) / lanes)]);
+  }
+  std::fill_n(scratch.a.get(), m * width, Doubles{});
+  double* const a = reinterpret_cast<double*>(scratch.a.get());
+  const std::int64_t row_stride = in.rows < in.columns ? in.column_stride : in.row_stride,
+                     column_stride = in.rows < in.columns ? in.row_stride : in.column_stride;
+  double odd = 0;  // not 0 once a value is not finite
+  for (std::int64_t r = 0; r < m; ++r)
+    for (std::int64_t c = 0; c < n; ++c) {
+      const auto x = static_cast<double>(in.data[b * in.batch_stride + r * row_stride + c * column_stride]);
+      a[r * width * lanes + c] = x;
+      odd += x - x;
+    }
+  if (odd != 0) {
+    std::fill_n(values, n, std::numeric_limits<double>::quiet_NaN());
+    return;
+  }
+  std::vector<double> d(static_cast<std::size_t>(n)), e(static_cast<std::size_t>(n));
+  bidiagonalise_one(scratch.a.get(), m, n, d.data(), e.data(), scratch.rest.get());
+  if (!scratch.values.values(d.data(), e.data(), n)) {
+    with_eigen(in, b, values);
+    return;
+  }
+  std::sort(d.begin(), d.end(), std::greater<>());
+  std::copy(d.begin(), d.end(), values);
+}
+
 // Matrices [first, first + lanes), as far as there are so many.
 void interleaved(const MatrixBatch& in, std::int64_t first, Scratch& scratch, double* values) {
   const std::int64_t m = std::max(in.rows, in.columns), n = std::min(in.rows, in.columns);
@@ -284,11 +391,14 @@ void interleaved(const MatrixBatch& in, std::int64_t first, Scratch& scratch, do
 void singular_values(const MatrixBatch& in, double* values, int threads) {
   const std::int64_t n = std::min(in.rows, in.columns);
   if (n == 0) return;
-  if (n > largest_interleaved) {
-    parallel_for(in.batches, threads, [&](std::int64_t b, int) { with_eigen(in, b, values + b * n); });
+  constexpr std::int64_t least_alone = 16;  // columns
+  std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
+  if (n > largest_interleaved || (in.batches == 1 && n >= least_alone)) {
+    parallel_for(in.batches, threads, [&](std::int64_t b, int t) {
+      one(in, b, scratch[static_cast<std::size_t>(t)], values + b * n);
+    });
     return;
   }
-  std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
   parallel_for((in.batches + lanes - 1) / lanes, threads, [&](std::int64_t group, int t) {
     interleaved(in, group * lanes, scratch[static_cast<std::size_t>(t)], values);
   });

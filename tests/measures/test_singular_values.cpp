@@ -32,6 +32,10 @@ TEST_CASE("singular values agree with the reference") {
     for (const std::int64_t columns : {0, 1, 2, 8, 33, 100})
       for (const std::int64_t batches : {0, 1, 8, 11})
         compare(contiguous(normals(batches * rows * columns, ++stream), batches, rows, columns));
+  // one at a time
+  for (const auto& [rows, columns] :
+       {std::pair<std::int64_t, std::int64_t>{130, 301}, {304, 129}, {1030, 260}})
+    compare(contiguous(normals(2 * rows * columns, ++stream), 2, rows, columns));
 }
 
 TEST_CASE("singular values of extreme scales, of low rank and of zeros") {
