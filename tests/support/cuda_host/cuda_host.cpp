@@ -33,7 +33,7 @@ constexpr unsigned char poison = 0xFF, guard_byte = 0xC7;
 constexpr std::size_t guard = 256, usual_dynamic_shared = 48 * 1024, stack_bytes = 256 * 1024;
 constexpr unsigned most_threads = 1024, lanes = 32;
 
-enum class State { ready, at_barrier, in_warp, done };
+enum class State { ready, at_barrier, at_grid, in_warp, done };
 
 struct Fibre {
   uint3 index;
@@ -50,7 +50,9 @@ struct Fibre {
 };
 
 std::vector<std::unique_ptr<Fibre>> fibres;
-unsigned count, running;  // threads of the block, the one that runs
+unsigned count, first, running;  // threads of the block, its first fibre, the one that runs
+bool together;                   // blocks of the launch are on the device at the same time
+std::vector<unsigned> missing;   // of each warp's first fibre: the lane that its warp function waits for
 bool barrier_flag;
 int barrier_count;
 jmp_buf scheduler;
@@ -168,6 +170,19 @@ void check_shared(std::size_t dynamic_bytes) {
       fail("a write beyond the dynamic shared memory of the launch");
 }
 
+// The shared variables of a block while another one runs: all but the dynamic memory it did not ask for.
+void copy_shared(std::vector<char>& kept, std::size_t dynamic_bytes, bool keep) {
+  const auto [data, bytes] = shared_variables();
+  char* const dynamic = reinterpret_cast<char*>(gapbench::kernels::dynamic_shared_memory);
+  char* const end = dynamic + sizeof gapbench::kernels::dynamic_shared_memory;
+  const std::size_t before =
+      static_cast<std::size_t>(dynamic - data) + dynamic_bytes + gapbench::kernels::shared_guard;
+  const auto after = static_cast<std::size_t>(data + bytes - end);
+  kept.resize(before + after);
+  std::memcpy(keep ? kept.data() : data, keep ? data : kept.data(), before);
+  std::memcpy(keep ? kept.data() + before : end, keep ? end : kept.data() + before, after);
+}
+
 // Threads or blocks, forward, backward or shuffled; warps stay together.
 using Order = std::vector<unsigned>;
 Order order_of(unsigned n, std::uint64_t which, unsigned together = 1) {
@@ -185,43 +200,50 @@ Order order_of(unsigned n, std::uint64_t which, unsigned together = 1) {
   return order;
 }
 
-void run_block(const Order& order) {
-  barrier_flag = false;
+void begin_block() {
   for (unsigned t = 0; t < count; ++t) {
-    Fibre& f = *fibres[t];
+    Fibre& f = *fibres[first + t];
     f.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
     f.state = State::ready;
     f.copies.clear();
   }
+}
+
+// Until the block's threads have returned: true, or wait for the grid.
+bool run_block(const Order& order) {
+  barrier_flag = false;
   while (true) {
     for (unsigned start = 0, end = 0; start < count; start = end) {  // each warp as far as it gets
       while (end < count && order[end] / lanes == order[start] / lanes) ++end;
       for (bool any = true; any;) {
         any = false;
         for (unsigned i = start; i < end; ++i)
-          if (fibres[order[i]]->state == State::ready) {
-            resume(order[i]);
+          if (fibres[first + order[i]]->state == State::ready) {
+            resume(first + order[i]);
             any = true;
           }
       }
     }
-    const Fibre *first = fibres[0].get(), *waiting = nullptr, *other = nullptr;
+    const Fibre *one = fibres[first].get(), *waiting = nullptr, *other = nullptr;
     for (unsigned t = 0; t < count; ++t) {
-      const Fibre& f = *fibres[t];
+      const Fibre& f = *fibres[first + t];
       if (f.state != State::done && waiting == nullptr) waiting = &f;
-      if (f.state != first->state || (f.state == State::at_barrier && f.where.line() != first->where.line()))
+      if (f.state != one->state || ((f.state == State::at_barrier || f.state == State::at_grid) &&
+                                    f.where.line() != one->where.line()))
         other = other == nullptr ? &f : other;
     }
-    if (waiting == nullptr) return;
-    if (other != nullptr) fail("threads of a block wait at different places", *first, *other);
-    if (first->state != State::at_barrier)
-      fail("lanes of a warp wait for lanes that do not come", *first, *fibres[count - 1]);
+    if (waiting == nullptr) return true;
+    if (other != nullptr) fail("threads of a block wait at different places", *one, *other);
+    if (one->state == State::at_grid) return false;
+    if (one->state != State::at_barrier)
+      fail("lanes of a warp wait for lanes that do not come", *one, *fibres[first + count - 1]);
     barrier_flag = false;
     barrier_count = 0;
     for (unsigned t = 0; t < count; ++t) {
-      barrier_flag = barrier_flag || fibres[t]->flag;
-      barrier_count += fibres[t]->flag;
-      fibres[t]->state = State::ready;
+      Fibre& f = *fibres[first + t];
+      barrier_flag = barrier_flag || f.flag;
+      barrier_count += f.flag;
+      f.state = State::ready;
     }
   }
 }
@@ -263,22 +285,55 @@ cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std:
   blockDim = config.blockDim;
   gridDim = config.gridDim;
   body = &call;
-  while (fibres.size() < count) make_fibre();
+  together = config.numAttrs > 0 && config.attrs[0].id == cudaLaunchAttributeCooperative &&
+             config.attrs[0].val.cooperative != 0;
+  if (together && blocks > multiprocessors * blocks_of_one(count, config.dynamicSmemBytes))
+    return last_error = cudaErrorCooperativeLaunchTooLarge;
+  while (fibres.size() < (together ? count * blocks : count)) make_fibre();
   const std::uint64_t launch = launches++;
   const SharedMemory shared = shared_variables();
   const std::vector<char> kept(shared.data, shared.data + shared.bytes);
   std::vector<Order> orders;
   for (std::uint64_t i = 0; i < std::min<std::uint64_t>(blocks, 4); ++i)
     orders.push_back(order_of(count, launch + i, lanes));
-  for (const unsigned b : order_of(static_cast<unsigned>(blocks), launch / 4)) {
-    blockIdx = {b % gridDim.x, b / gridDim.x % gridDim.y, b / gridDim.x / gridDim.y};
-    poison_shared(config.dynamicSmemBytes);
-    run_block(orders[b % orders.size()]);
-    check_shared(config.dynamicSmemBytes);
+  std::vector<std::vector<char>> variables(together ? blocks : 1);  // the shared ones of blocks that wait
+  std::uint64_t ended = 0;
+  for (std::uint64_t round = 0; ended < blocks; ++round) {
+    if (ended > 0) fail("blocks of a grid have returned that others wait for");
+    for (const unsigned b : order_of(static_cast<unsigned>(blocks), launch / 4 + round)) {
+      blockIdx = {b % gridDim.x, b / gridDim.x % gridDim.y, b / gridDim.x / gridDim.y};
+      first = together ? b * count : 0;
+      if (round == 0) {
+        poison_shared(config.dynamicSmemBytes);
+        begin_block();
+      } else {
+        copy_shared(variables[b], config.dynamicSmemBytes, false);
+        for (unsigned t = 0; t < count; ++t) fibres[first + t]->state = State::ready;
+      }
+      if (run_block(orders[(b + round) % orders.size()]))
+        ++ended;
+      else
+        copy_shared(variables[b], config.dynamicSmemBytes, true);
+      check_shared(config.dynamicSmemBytes);
+    }
   }
+  first = 0;
   std::copy(kept.begin(), kept.end(), shared.data);
   for (const auto& [block, size] : allocations) check_guards(block, size.first);
   return cudaSuccess;
+}
+
+unsigned blocks_of_one(unsigned threads, std::size_t dynamic_bytes) {
+  return threads <= 256 && 2 * (dynamic_bytes + 1024) <= gapbench::kernels::most_shared ? 2 : 1;
+}
+
+void grid_barrier(const std::source_location& where) {
+  if (!together) fail("a barrier of the grid in a launch that is not cooperative");
+  Fibre& f = *fibres[running];
+  f.state = State::at_grid;
+  f.name = "grid.sync";
+  f.where = where;
+  to_scheduler(f);
 }
 
 bool barrier(bool value, const char* name, const std::source_location& where, int* number) {
@@ -294,7 +349,8 @@ bool barrier(bool value, const char* name, const std::source_location& where, in
 
 std::uint64_t exchange(unsigned mask, std::uint64_t value, int from_lane, const char* name,
                        const std::source_location& where) {
-  const unsigned me = running, base = me / lanes * lanes, present = std::min(lanes, count - base);
+  const unsigned me = running, base = first + (me - first) / lanes * lanes,
+                 present = std::min(lanes, first + count - base);
   Fibre& f = *fibres[me];
   if (present < lanes) mask &= (1u << present) - 1;
   f.state = State::in_warp;
@@ -306,16 +362,22 @@ std::uint64_t exchange(unsigned mask, std::uint64_t value, int from_lane, const 
   if ((mask >> (me - base) & 1) == 0) fail("a lane calls a warp function whose mask lacks it", f, f);
   if (from_lane >= 0 && (mask >> from_lane & 1) == 0 && from_lane < static_cast<int>(present))
     fail("a shuffle reads a lane that takes no part", f, f);
-  bool all = true;
-  for (unsigned l = 0; l < present; ++l) {
-    if ((mask >> l & 1) == 0) continue;
-    const Fibre& other = *fibres[base + l];
-    if (other.state != State::in_warp) {
-      all = false;
-    } else if (other.mask != mask || other.where.line() != where.line() || other.name != name) {
-      fail("lanes of a warp meet in different warp functions", f, other);
+  // who waits meets the same function as one other; while the lane missed last is missing, no more are asked
+  const auto takes_part = [&](unsigned l) { return (mask >> l & 1) != 0 && base + l != me; };
+  const auto waits = [&](unsigned l) { return fibres[base + l]->state == State::in_warp; };
+  for (unsigned l = 0; l < present; ++l)
+    if (takes_part(l) && waits(l)) {
+      const Fibre& other = *fibres[base + l];
+      if (other.mask != mask || other.where.line() != where.line() || other.name != name)
+        fail("lanes of a warp meet in different warp functions", f, other);
+      break;
     }
-  }
+  if (missing.size() < fibres.size()) missing.resize(fibres.size());
+  unsigned& missed = missing[base];  // lane + 1
+  const auto is_missing = [&](unsigned l) { return l < present && takes_part(l) && !waits(l); };
+  if (missed == 0 || !is_missing(missed - 1))
+    for (missed = present; missed > 0 && !is_missing(missed - 1);) --missed;
+  const bool all = missed == 0;
   if (!all) {
     to_scheduler(f);
     return f.value;
@@ -403,7 +465,8 @@ cudaError_t cudaGetLastError() {
   return std::exchange(last_error, cudaSuccess);
 }
 const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaSuccess             ? "no error"
-         : error == cudaErrorInvalidValue ? "invalid argument"
-                                          : "invalid configuration argument";
+  return error == cudaSuccess                     ? "no error"
+         : error == cudaErrorInvalidValue         ? "invalid argument"
+         : error == cudaErrorInvalidConfiguration ? "invalid configuration argument"
+                                                  : "too many blocks in cooperative launch";
 }

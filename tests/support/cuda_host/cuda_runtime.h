@@ -1,7 +1,8 @@
 // CUDA for tests without a device: the part of the runtime API and of the device language that our kernels use, on the CPU.
 // With this folder first on the include path g++ compiles the .cu files and their tests.
 //
-// A thread of a block is a fibre; blocks run one after another. A warp runs until all its threads wait at a barrier of the
+// A thread of a block is a fibre; blocks run one after another, those of a cooperative launch up to each barrier of the grid
+// (cooperative_groups.h). A warp runs until all its threads wait at a barrier of the
 // block. Each block takes its warps and their lanes in another order (forward, backward, shuffled), each launch its blocks, so
 // that what misses a barrier or depends on the launch differs from the reference or from itself.
 //
@@ -88,7 +89,12 @@ extern dim3 blockDim, gridDim;
 
 // ---- runtime
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorInvalidConfiguration = 9,
+  cudaErrorCooperativeLaunchTooLarge = 720
+};
 enum cudaMemcpyKind {
   cudaMemcpyHostToHost,
   cudaMemcpyHostToDevice,
@@ -99,12 +105,20 @@ enum cudaFuncAttribute {
   cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
   cudaFuncAttributePreferredSharedMemoryCarveout = 9  // a hint
 };
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16, cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
+enum cudaLaunchAttributeID { cudaLaunchAttributeCooperative = 2 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  union {
+    int cooperative;
+  } val;
+};
 using cudaStream_t = struct CUstream_st*;
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   std::size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
-  void* attrs = nullptr;
+  cudaLaunchAttribute* attrs = nullptr;
   unsigned numAttrs = 0;
 };
 
@@ -135,6 +149,10 @@ inline cudaError_t cudaDeviceSynchronize() {
 
 namespace cuda_host {
 
+constexpr unsigned multiprocessors = 3;  // few, so that grids of blocks that wait for each other stay small
+unsigned blocks_of_one(unsigned threads, std::size_t dynamic_bytes);  // of them, on a multiprocessor
+void grid_barrier(const std::source_location& where);
+
 cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
 cudaError_t run(const cudaLaunchConfig_t& config, const void* kernel, const std::function<void()>& body);
 
@@ -162,6 +180,21 @@ inline int lane() {
 
 }  // namespace cuda_host
 
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value =
+      attribute == cudaDevAttrMultiProcessorCount ? static_cast<int>(cuda_host::multiprocessors) : 227 * 1024;
+  return cudaSuccess;
+}
+template <class... P>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void (*)(P...), int threads,
+                                                          std::size_t dynamic_bytes) {
+  *blocks = static_cast<int>(cuda_host::blocks_of_one(static_cast<unsigned>(threads), dynamic_bytes));
+  return cudaSuccess;
+}
 template <class... P>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribute, int bytes) {
   if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;
@@ -272,6 +305,10 @@ inline long long __double_as_longlong(double x) {
 }
 inline double __longlong_as_double(long long x) {
   return std::bit_cast<double>(x);
+}
+inline double __hiloint2double(int high, int low) {
+  return std::bit_cast<double>(std::uint64_t{static_cast<std::uint32_t>(high)} << 32 |
+                               static_cast<std::uint32_t>(low));
 }
 inline unsigned __float_as_uint(float x) {
   return std::bit_cast<unsigned>(x);

@@ -1,4 +1,5 @@
 // What the emulation of CUDA does for right kernels, and that it ends wrong ones, each in a process of its own.
+#include <cooperative_groups.h>
 #include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 #include <sys/wait.h>
@@ -98,6 +99,30 @@ __global__ void misaligned_copy(const float* in) {
   __pipeline_memcpy_async(to, in + 1, 16);
 }
 
+// Each block adds up what all blocks wrote in the round before, and keeps its own sum in shared memory.
+__global__ void rounds(int* numbers, int* out) {
+  __shared__ int kept;
+  const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
+  if (threadIdx.x == 0) kept = block;
+  __syncthreads();
+  for (int round = 0; round < 3; ++round) {
+    if (threadIdx.x == 1) numbers[round % 2 * blocks + block] = kept + 1;
+    cooperative_groups::this_grid().sync();
+    int sum = 0;
+    for (int b = 0; b < blocks; ++b) sum += numbers[round % 2 * blocks + b];
+    __syncthreads();
+    if (threadIdx.x == 0) kept = sum * (block + 1);
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) out[block] = kept;
+}
+__global__ void half_a_grid() {
+  if (blockIdx.x == 0) cooperative_groups::this_grid().sync();
+}
+__global__ void half_a_block() {
+  if (threadIdx.x < 40) cooperative_groups::this_grid().sync();
+}
+
 // The message a child process ends with, by abort.
 template <class Run>
 std::string last_words(const Run& run) {
@@ -124,6 +149,9 @@ std::string last_words(const Run& run) {
 template <class... A>
 std::string words_of(unsigned dynamic_ints, void (*kernel)(A...), std::type_identity_t<A>... arguments) {
   return last_words([&] { launch({2, threads, nullptr, dynamic_ints * sizeof(int)}, kernel, arguments...); });
+}
+std::string words_of_together(void (*kernel)()) {
+  return last_words([&] { launch({2, threads, nullptr, 0, 1, 1, true}, kernel); });
 }
 
 void contains(const std::string& text, const char* part) {
@@ -175,6 +203,26 @@ TEST_CASE("fresh shared memory is NaN, an asynchronous copy arrives when it is w
   CHECK(found[2] == 4);
 }
 
+TEST_CASE("blocks of a cooperative launch meet at barriers of the grid, their shared memory stays theirs") {
+  const int blocks = 6;
+  std::vector<int> expected(blocks);
+  std::iota(expected.begin(), expected.end(), 0);
+  for (int round = 0; round < 3; ++round) {
+    const int sum = std::accumulate(expected.begin(), expected.end(), blocks);
+    for (int b = 0; b < blocks; ++b) expected[static_cast<std::size_t>(b)] = sum * (b + 1);
+  }
+  for (int run = 0; run < 5; ++run) {
+    const DeviceBytes numbers(2 * blocks * sizeof(int)), out(blocks * sizeof(int));
+    launch({blocks, threads, nullptr, 0, 1, 1, true}, rounds, numbers.as<int>(), out.as<int>());
+    CHECK(cudaGetLastError() == cudaSuccess);
+    CHECK(out.read<int>() == expected);
+  }
+  const int most = gapbench::kernels::most_together(half_a_grid, threads, 1000);
+  CHECK(most > 1);
+  launch({static_cast<unsigned>(most) + 1, threads, nullptr, 1000, 1, 1, true}, half_a_grid);
+  CHECK(cudaGetLastError() == cudaErrorCooperativeLaunchTooLarge);
+}
+
 TEST_CASE("wrong kernels end the program with a message") {
   void* block = nullptr;
   check(cudaMalloc(&block, 64));
@@ -186,6 +234,9 @@ TEST_CASE("wrong kernels end the program with a message") {
   contains(words_of(0, beside, out), "a write beside a block of device memory");
   contains(words_of(threads, beyond_shared), "a write beyond the dynamic shared memory");
   contains(words_of(0, misaligned_copy, static_cast<float*>(block)), "not aligned");
+  contains(words_of_together(half_a_grid), "blocks of a grid have returned");
+  contains(words_of_together(half_a_block), "threads of a block wait at different places");
+  contains(words_of(0, half_a_grid), "not cooperative");
   check(cudaFree(block));
 }
 
