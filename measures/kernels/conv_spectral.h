@@ -44,13 +44,15 @@ OperatorNorm circular_conv_norm_ref(std::span<const float> w, const CircularConv
 OperatorNorm circular_conv_norm(std::span<const float> w, const CircularConv& shape, int threads = 1);
 
 /// The blocks are rounded to float32, which moves their norm by 2^-24 sqrt(min(rows, columns)) at most, for random roundings
-/// much less; the residual of at most 2e-7 s^2 adds 1e-7.
+/// much less, and so do the products of the iteration; the residual of at most 2e-7 s^2 adds 1e-7.
 inline constexpr double circular_conv_norm_error_cuda = 1e-6;
 
-// CUDA: `w`, `out` and `workspace` (aligned to 256 bytes; up to 256 MiB or one frequency's block) are on the device; a kernel has
-// up to 3,072 taps. Enqueues on `stream` (a cudaStream_t) and returns without waiting; results do not depend on the launch.
-// Returns a cudaError_t as int. Lanczos iteration in float64, from one fixed start, until the residual is 2e-7 s^2, at most 400
-// steps a frequency; not converged where one that could hold the norm took more. As said above of circular_conv_norm.
+// CUDA: `w`, `out` and `workspace` (aligned to 256 bytes; up to 256 MiB or one frequency's block, and vectors; of the size that the
+// current device asks for) are on the device; a kernel has up to 3,072 taps. Enqueues on `stream` (a cudaStream_t) and returns
+// without waiting; the result is the same bits on every launch on a device. Returns a cudaError_t as int. Lanczos iteration,
+// its products in float32, from one fixed start, until the residual is 2e-7 s^2, at most 400 steps a frequency; not converged where one that
+// could hold the norm took more. A frequency is dropped where its Ritz value stays so far below another one's that it has no
+// larger singular value, with a probability of 1 - 1e-6 over random starts. As said above of circular_conv_norm.
 std::size_t circular_conv_norm_cuda_workspace(const CircularConv& shape);
 int circular_conv_norm_cuda(const float* w, const CircularConv& shape, OperatorNorm* out, void* workspace,
                             void* stream);

@@ -1,6 +1,13 @@
 // CUDA version of conv_operator_norm: see spectral.h for the contract. Lanczos on A^T A or A A^T, whichever is smaller, in
-// float64, without re-orthogonalisation, which the largest value does not need. Every step the iteration may take is enqueued,
-// four launches each; those after the last that was needed find the state done and return at once.
+// float64, without re-orthogonalisation, which the largest value does not need. One launch does all steps, its blocks wait for
+// each other at two barriers of the grid a step: after y = A v, which gives alpha = |y|^2, and after A^T y - alpha v - beta before.
+//
+// Both A and A^T are sums over taps k = (other channel, position): y[channel, pixel] = sum_k w[channel, k] x[offset_k + base_pixel].
+// Images have borders of zeros, so that no tap is left out; A^T of a stride s falls into s^2 such sums, its phases, by the rows and
+// columns of the input modulo s. A lane keeps 8 channels of 4 pixels in registers; a block does a tile of up to 1,024 values, its
+// warps, and groups of lanes in them, share the taps: a device is filled by few values too. The weights are copied into the order
+// they are read in, and to float64, as devices convert slowly.
+#include <cooperative_groups.h>
 #include <cuda_runtime.h>
 
 #include <cmath>
@@ -14,188 +21,337 @@ namespace gapbench {
 namespace kernels {
 namespace {
 
-constexpr int threads = 256, most_steps = 300, most_blocks = 1024;
+constexpr int threads = 512, warps = threads / 32, most_steps = 300, most_blocks = 1024;
+constexpr int high = 8, wide = 4;  // channels and pixels of a lane
 constexpr double tolerance = 1e-8;
 
+// Images of one side, channel by channel, with their borders.
+struct Side {
+  int channels, height, width;
+  int top, left, rows, pitch;  // of a bordered image
+  __host__ __device__ int image() const { return rows * pitch; }
+  __host__ __device__ std::int64_t length() const { return std::int64_t{channels} * rows * pitch; }
+};
+
+// A or A^T.
+struct Map {
+  Side from, to;
+  int taps, phases;            // of a pair of channels in all phases; phases a direction
+  int out_lanes, pixel_lanes;  // of a tile
+  int tiles;
+};
+
 struct Plan {
-  ConvShape shape;
-  std::int64_t out_height, out_width;
-  std::int64_t inputs, outputs;  // values of an input and an output image
-  std::int64_t n, m;             // length of the iterated vectors, of those between
-  bool transposed;               // on A A^T
+  int outputs, inputs, kernel_height, kernel_width, stride, padding;
+  Map forth, back;  // back is the transposed of forth; vectors of forth.from are iterated
+  bool empty, transposed;
 };
 
 struct State {
-  double scale, scale_before;  // of the iterated vectors: each is kept as it came, 1 / scale long
-  double beta;
-  int steps;
-  bool done, broken;
+  bool broken;
 };
 
-struct Vectors {
-  double *even, *odd, *next,
-      *between;            // iterated vectors of even and odd steps, A^T A of the last, A of the last
-  double *dots, *squares;  // one of each block
-  double *diagonal, *off_diagonal;
+// The pixels of one phase in one direction, and the taps that reach them.
+struct Axis {
+  int count;                // pixels
+  int to, to_step;          // bordered places of the pixels
+  int from, from_step;      // and of their first taps
+  int taps, tap, tap_step;  // which of the kernel's
 };
+
+// `adjoint`: of A^T.
+__host__ __device__ inline Axis axis_of(const Plan& p, bool adjoint, int phase, bool vertical) {
+  const Map& map = adjoint != p.transposed ? p.back : p.forth;
+  const int kernel = vertical ? p.kernel_height : p.kernel_width, s = p.stride;
+  const int size = vertical ? map.to.height : map.to.width, border = vertical ? map.to.top : map.to.left;
+  if (!adjoint) return {size, border, 1, 0, s, kernel, 0, 1};
+  const int taps = phase < kernel ? (kernel - phase + s - 1) / s : 0;
+  const int first = p.padding > phase ? (p.padding - phase + s - 1) / s : 0;
+  const int end = size + p.padding > phase ? (size + p.padding - phase + s - 1) / s : 0;
+  return {end > first ? end - first : 0, first * s + phase, s, first + (kernel - 1) / s, 1, taps, phase, s};
+}
+
+struct Phase {
+  Axis rows, columns;
+  int first;  // of its taps
+  __host__ __device__ int pixels() const { return rows.count * columns.count; }
+  __host__ __device__ int taps() const { return rows.taps * columns.taps; }
+};
+
+// f of phases^2, whose taps begin at `first`.
+__host__ __device__ inline Phase phase_of(const Plan& p, bool adjoint, int f, int first) {
+  const int phases = adjoint ? p.stride : 1;
+  return {axis_of(p, adjoint, f / phases, true), axis_of(p, adjoint, f % phases, false), first};
+}
+
+__host__ __device__ inline int tiles_of(const Map& map, const Phase& phase) {
+  const int channels = high * map.out_lanes, pixels = wide * map.pixel_lanes;
+  return (map.to.channels + channels - 1) / channels * ((phase.pixels() + pixels - 1) / pixels);
+}
+
+int power_of_two(int at_least) {
+  int power = 1;
+  while (power < at_least) power *= 2;
+  return power;
+}
+
+// The largest tiles that keep three quarters of the multiprocessors at work.
+void divide(Plan& p, bool adjoint, int device) {
+  Map& map = adjoint != p.transposed ? p.back : p.forth;
+  const int phases = map.phases * map.phases;
+  int pixels = 1;
+  for (int f = 0; f < phases; ++f) {
+    const Phase phase = phase_of(p, adjoint, f, 0);
+    if (phase.pixels() > pixels) pixels = phase.pixels();
+  }
+  const int most_out = power_of_two((map.to.channels + high - 1) / high),
+            most_pixels = power_of_two((pixels + wide - 1) / wide);
+  for (int lanes = 32; lanes > 0; lanes /= 2) {
+    map.pixel_lanes = lanes < most_pixels ? lanes : most_pixels;
+    map.out_lanes = lanes / map.pixel_lanes < most_out ? lanes / map.pixel_lanes : most_out;
+    map.tiles = 0;
+    for (int f = 0; f < phases; ++f) map.tiles += tiles_of(map, phase_of(p, adjoint, f, 0));
+    if (4 * map.tiles >= 3 * device) return;
+  }
+}
 
 Plan plan_of(const ConvShape& shape) {
-  Plan p{shape, 0, 0, 0, 0, 0, 0, false};
-  ConvShape& s = p.shape;
+  ConvShape s = shape;
   if (s.kernel_height == 1 && s.kernel_width == 1 && s.stride == 1 && s.padding == 0)
     s.height = s.width = 1;  // every position is the dense layer
-  p.out_height = (s.height + 2 * s.padding - s.kernel_height) / s.stride + 1;
-  p.out_width = (s.width + 2 * s.padding - s.kernel_width) / s.stride + 1;
-  const bool none = s.height + 2 * s.padding < s.kernel_height || s.width + 2 * s.padding < s.kernel_width;
-  p.inputs = s.inputs * s.height * s.width;
-  p.outputs = none ? 0 : s.outputs * p.out_height * p.out_width;
-  p.transposed = p.outputs < p.inputs;
-  p.n = p.transposed ? p.outputs : p.inputs;
-  p.m = p.transposed ? p.inputs : p.outputs;
+  const auto number = [](std::int64_t x) { return static_cast<int>(x); };
+  Plan p{};
+  p.outputs = number(s.outputs);
+  p.inputs = number(s.inputs);
+  p.kernel_height = number(s.kernel_height);
+  p.kernel_width = number(s.kernel_width);
+  p.stride = number(s.stride);
+  p.padding = number(s.padding);
+  const int height = number(s.height), width = number(s.width);
+  p.empty = p.outputs == 0 || p.inputs == 0 || p.kernel_height == 0 || p.kernel_width == 0 || height == 0 ||
+            width == 0 || height + 2 * p.padding < p.kernel_height || width + 2 * p.padding < p.kernel_width;
+  if (p.empty) return p;
+  const int out_height = (height + 2 * p.padding - p.kernel_height) / p.stride + 1,
+            out_width = (width + 2 * p.padding - p.kernel_width) / p.stride + 1;
+  const Side in{p.inputs, height, width, p.padding, p.padding, height + 2 * p.padding, width + 2 * p.padding};
+  // what the last rows of the input ask for may lie beyond the output
+  const int reach = (height - 1 + p.padding) / p.stride + 1, across = (width - 1 + p.padding) / p.stride + 1;
+  const int top = (p.kernel_height - 1) / p.stride, left = (p.kernel_width - 1) / p.stride;
+  const Side out{p.outputs,
+                 out_height,
+                 out_width,
+                 top,
+                 left,
+                 top + (reach > out_height ? reach : out_height),
+                 left + (across > out_width ? across : out_width)};
+  const int taps = p.kernel_height * p.kernel_width;
+  p.transposed = p.outputs * std::int64_t{out_height} * out_width < p.inputs * std::int64_t{height} * width;
+  const Map a{in, out, taps, 1, 0, 0, 0}, adjoint{out, in, taps, p.stride, 0, 0, 0};
+  p.forth = p.transposed ? adjoint : a;
+  p.back = p.transposed ? a : adjoint;
+  const int device = multiprocessors();
+  divide(p, false, device);
+  divide(p, true, device);
   return p;
 }
 
-// Lanes that share a value of `size`, a power of two: enough to fill a device, but each has two channels to sum.
-int lanes_a_value(std::int64_t size, std::int64_t channels) {
-  int lanes = 1;
-  while (lanes < 32 && size * lanes < 200000 && 4 * lanes <= channels) lanes *= 2;
-  return lanes;
+// Where the weight of channels 2 pair and 2 pair + 1 of eight is: eight neighbouring taps together, so that neighbouring lanes read
+// neighbouring values.
+__device__ inline std::int64_t place_of(std::int64_t tap, int pair) {
+  return (tap / 8 * (high / 2) + pair) * 8 + tap % 8;
 }
-unsigned blocks_for(std::int64_t size, int lanes) {
-  const std::int64_t blocks = (size * lanes + threads - 1) / threads;
-  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < most_blocks ? blocks : most_blocks);
+__host__ __device__ inline std::int64_t all_taps(const Map& map) {
+  return std::int64_t{map.taps} * map.from.channels;
+}
+__host__ __device__ inline std::int64_t weights_of(const Map& map) {  // pairs
+  return (all_taps(map) + 7) / 8 * 8 * ((map.to.channels + high - 1) / high) * (high / 2);
 }
 
-// One lane's share of a value of A x or, Adjoint, of A^T x: every `lanes`-th channel.
-template <bool Adjoint>
-__device__ double value_of(const Plan& p, const float* w, const double* x, std::int64_t at, int lane,
-                           int lanes) {
-  const ConvShape& s = p.shape;
-  const std::int64_t width = Adjoint ? s.width : p.out_width, height = Adjoint ? s.height : p.out_height;
-  const std::int64_t channel = at / (height * width), row = at / width % height, column = at % width;
-  const std::int64_t taps = s.kernel_height * s.kernel_width, channels = Adjoint ? s.outputs : s.inputs;
-  double sum = 0;
-  for (std::int64_t other = lane; other < channels; other += lanes) {
-    const float* const tap = w + (Adjoint ? other * s.inputs + channel : channel * s.inputs + other) * taps;
-    const double* const image = x + other * (Adjoint ? p.out_height * p.out_width : s.height * s.width);
-    for (std::int64_t a = 0; a < s.kernel_height; ++a) {
-      std::int64_t r = Adjoint ? row + s.padding - a : row * s.stride + a - s.padding;
-      if (r < 0 || (Adjoint && r % s.stride != 0)) continue;
-      if (Adjoint) r /= s.stride;
-      if (r >= (Adjoint ? p.out_height : s.height)) continue;
-      for (std::int64_t b = 0; b < s.kernel_width; ++b) {
-        std::int64_t c = Adjoint ? column + s.padding - b : column * s.stride + b - s.padding;
-        if (c < 0 || (Adjoint && c % s.stride != 0)) continue;
-        if (Adjoint) c /= s.stride;
-        if (c >= (Adjoint ? p.out_width : s.width)) continue;
-        sum += static_cast<double>(tap[a * s.kernel_width + b]) *
-               image[r * (Adjoint ? p.out_width : s.width) + c];
+// weights[channel / 8][place_of], taps of all phases, and for each tap its offset in the images it is taken from.
+__global__ void __launch_bounds__(threads)
+    pack(const float* w, Plan p, bool adjoint, double2* weights, int* offsets, State* state) {
+  const Map& map = adjoint != p.transposed ? p.back : p.forth;
+  const std::int64_t all = all_taps(map), eight = (all + 7) / 8 * 8 * (high / 2);
+  const std::int64_t count = (map.to.channels + high - 1) / high * all;
+  bool finite = true;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < count;
+       i += static_cast<std::int64_t>(gridDim.x) * threads) {
+    const int channel = static_cast<int>(i / all) * high, k = static_cast<int>(i % all);
+    Phase phase = phase_of(p, adjoint, 0, 0);
+    for (int f = 1; k >= phase.first + phase.taps() * map.from.channels; ++f)
+      phase = phase_of(p, adjoint, f, phase.first + phase.taps() * map.from.channels);
+    const int taps = phase.taps(), at = k - phase.first;
+    const int other = at / taps, a = at % taps / phase.columns.taps, b = at % taps % phase.columns.taps;
+    const int tap = (phase.rows.tap + a * phase.rows.tap_step) * p.kernel_width + phase.columns.tap +
+                    b * phase.columns.tap_step;
+    double values[high];
+    for (int c = 0; c < high; ++c) {
+      const std::int64_t o = adjoint ? other : channel + c, from = adjoint ? channel + c : other;
+      const float x = channel + c < map.to.channels ? w[(o * p.inputs + from) * map.taps + tap] : 0.0f;
+      finite = finite && isfinite(x);
+      values[c] = static_cast<double>(x);
+    }
+    for (int pair = 0; pair < high / 2; ++pair)
+      weights[i / all * eight + place_of(k, pair)] = make_double2(values[2 * pair], values[2 * pair + 1]);
+    if (channel == 0) offsets[k] = other * map.from.image() + (adjoint ? -1 : 1) * (a * map.from.pitch + b);
+  }
+  if (!finite) state->broken = true;  // all that write write the same
+}
+
+// store(value of the sum over all taps, its place) for the block's share of the tiles. `shared`: threads / 32 tiles.
+template <class Store>
+__device__ void apply(const Plan& p, bool adjoint, const double2* weights, const int* offsets,
+                      const double* from, double* shared, const Store& store) {
+  const Map& map = adjoint != p.transposed ? p.back : p.forth;
+  const int lanes = map.out_lanes * map.pixel_lanes, groups = 32 / lanes;
+  const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, group = thread % 32 / lanes;
+  const int out_lane = thread % lanes / map.pixel_lanes, pixel_lane = thread % map.pixel_lanes;
+  const int channel_tiles = (map.to.channels + high * map.out_lanes - 1) / (high * map.out_lanes);
+  for (int tile = static_cast<int>(blockIdx.x); tile < map.tiles; tile += static_cast<int>(gridDim.x)) {
+    Phase phase = phase_of(p, adjoint, 0, 0);
+    int place = tile;  // among the phase's
+    for (int f = 1; place >= tiles_of(map, phase); ++f) {
+      place -= tiles_of(map, phase);
+      phase = phase_of(p, adjoint, f, phase.first + phase.taps() * map.from.channels);
+    }
+    const int channel = place % channel_tiles * high * map.out_lanes,
+              pixel = place / channel_tiles * wide * map.pixel_lanes;
+    const double* image[wide];
+    for (int j = 0; j < wide; ++j) {
+      const int at = min(pixel + pixel_lane + map.pixel_lanes * j, phase.pixels() - 1);
+      const int row = at / phase.columns.count, column = at % phase.columns.count;
+      image[j] = from + (phase.rows.from + row * phase.rows.from_step) * map.from.pitch + phase.columns.from +
+                 column * phase.columns.from_step;
+    }
+    const int eights = (map.to.channels + high - 1) / high;
+    const double2* const w =
+        weights + min(channel / high + out_lane, eights - 1) * (weights_of(map) / eights);
+    const int end = phase.first + phase.taps() * map.from.channels;
+    double sums[high][wide] = {};
+#pragma unroll 2
+    for (int k = phase.first + warp * groups + group; k < end; k += warps * groups) {
+      const int at = offsets[k];
+      const double2* const here = w + place_of(k, 0);
+      double x[wide];
+#pragma unroll
+      for (int j = 0; j < wide; ++j) x[j] = image[j][at];
+#pragma unroll
+      for (int pair = 0; pair < high / 2; ++pair) {
+        const double2 two = here[8 * pair];
+#pragma unroll
+        for (int j = 0; j < wide; ++j) {
+          sums[2 * pair][j] += two.x * x[j];
+          sums[2 * pair + 1][j] += two.y * x[j];
+        }
+      }
+    }
+    constexpr int values = high * wide;
+    for (int step = 16; step >= lanes; step /= 2)
+#pragma unroll
+      for (int i = 0; i < values; ++i)
+        sums[i / wide][i % wide] += __shfl_xor_sync(0xffffffffu, sums[i / wide][i % wide], step);
+    __syncthreads();  // those who still read an earlier tile
+    if (group == 0)
+#pragma unroll
+      for (int i = 0; i < values; ++i)
+        shared[(warp * values + i) * lanes + thread % lanes] = sums[i / wide][i % wide];
+    __syncthreads();
+    for (int place_here = thread; place_here < values * lanes; place_here += threads) {
+      double sum = 0;
+      for (int other = 0; other < warps; ++other) sum += shared[other * values * lanes + place_here];
+      const int i = place_here / lanes / wide, j = place_here / lanes % wide, of_lane = place_here % lanes;
+      const int c = channel + high * (of_lane / map.pixel_lanes) + i,
+                at = pixel + of_lane % map.pixel_lanes + map.pixel_lanes * j;
+      if (c < map.to.channels && at < phase.pixels()) {
+        const int row = at / phase.columns.count, column = at % phase.columns.count;
+        store(sum, std::int64_t{c} * map.to.image() +
+                       (phase.rows.to + row * phase.rows.to_step) * map.to.pitch + phase.columns.to +
+                       column * phase.columns.to_step);
       }
     }
   }
-  return sum;
 }
 
-// The start vector and its length.
-__global__ void __launch_bounds__(threads) begin(Plan p, Vectors v, State* state) {
-  double squares = 0;
-  for (std::int64_t i = threadIdx.x; i < p.n; i += threads) {
-    v.even[i] = start_entry(static_cast<std::uint64_t>(i));
-    squares += v.even[i] * v.even[i];
-  }
-  squares = block_total<threads>(squares);
-  for (std::int64_t i = threadIdx.x; i < p.n; i += threads) v.odd[i] = 0;
-  if (threadIdx.x == 0) *state = {1 / sqrt(squares), 0, 0, 0, false, false};
-}
+struct Memory {
+  double *even, *odd, *between;  // iterated vectors of even and odd steps, A of the last
+  double* parts[2];              // of sums, one of each block
+  double2 *forth, *back;         // weights
+  int *forth_offsets, *back_offsets;
+};
 
-__global__ void __launch_bounds__(threads) check_finite(const float* w, std::int64_t n, State* state) {
-  bool finite = true;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < n;
-       i += static_cast<std::int64_t>(gridDim.x) * threads)
-    finite = finite && isfinite(w[i]);
-  if (!finite) state->broken = state->done = true;  // all that write write the same
-}
-
-// y = A x or A^T x times the state's scale (Scaled) or 1; with `dots`, each block's part of y . (scale with).
-template <bool Adjoint, bool Scaled>
-__global__ void __launch_bounds__(threads)
-    apply(Plan p, const float* w, const double* x, double* y, int lanes, const double* with, double* dots,
-          const State* state) {
-  if (state->done) return;
-  const std::int64_t size = Adjoint ? p.inputs : p.outputs;
-  const int lane = static_cast<int>(threadIdx.x) % lanes;
-  const double scale = state->scale;
-  double dot = 0;
-  // whole blocks of work, so that all lanes of a warp take part in the sums
-  for (std::int64_t start = static_cast<std::int64_t>(blockIdx.x) * threads; start < size * lanes;
-       start += static_cast<std::int64_t>(gridDim.x) * threads) {
-    const std::int64_t at = (start + threadIdx.x) / lanes;
-    double value = at < size ? value_of<Adjoint>(p, w, x, at, lane, lanes) : 0;
-    value = sum_of_lanes(value, lanes);
-    if (Scaled) value *= scale;
-    if (lane == 0 && at < size) {
-      y[at] = value;
-      if (dots != nullptr) dot += value * scale * with[at];
-    }
-  }
-  if (dots == nullptr) return;
-  dot = block_total<threads>(dot);
-  if (threadIdx.x == 0) dots[blockIdx.x] = dot;
-}
-
-__device__ double sum_of(const double* parts, int count) {
+__device__ double sum_of(const double* parts) {
   double sum = 0;
-  for (int i = threadIdx.x; i < count; i += threads) sum += parts[i];
+  for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += threads) sum += parts[i];
   return block_total<threads>(sum);
 }
 
-// before = next - alpha now - beta before, and each block's part of its square.
-__global__ void __launch_bounds__(threads)
-    subtract(Plan p, Vectors v, const double* now, double* before, int dots, const State* state) {
-  if (state->done) return;
-  const double alpha = sum_of(v.dots, dots) * state->scale, beta = state->beta * state->scale_before;
-  double squares = 0;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x; i < p.n;
-       i += static_cast<std::int64_t>(gridDim.x) * threads) {
-    const double x = v.next[i] - alpha * now[i] - beta * before[i];
-    before[i] = x;
-    squares += x * x;
-  }
-  squares = block_total<threads>(squares);
-  if (threadIdx.x == 0) v.squares[blockIdx.x] = squares;
-}
-
-__global__ void __launch_bounds__(threads)
-    end_step(Vectors v, int dots, int squares, State* state, OperatorNorm* out) {
-  const bool done = state->done;
-  __syncthreads();
-  if (done) {
-    if (threadIdx.x == 0 && state->broken) *out = {0, 0, 0, false};
+__global__ void __launch_bounds__(threads, 1)
+    iterate(Plan p, Memory memory, const State* state, OperatorNorm* out) {
+  __shared__ double diagonal[most_steps], off_diagonal[most_steps];
+  double* const shared = dynamic_shared<double>();
+  const cooperative_groups::grid_group grid = cooperative_groups::this_grid();
+  const Side side = p.forth.from;
+  const std::int64_t length = side.length(),
+                     first = static_cast<std::int64_t>(blockIdx.x) * threads + threadIdx.x,
+                     stride = static_cast<std::int64_t>(gridDim.x) * threads;
+  const auto leave_sum = [&](double part, int which) {
+    part = block_total<threads>(part);
+    if (threadIdx.x == 0) memory.parts[which][blockIdx.x] = part;
+    grid.sync();
+  };
+  if (state->broken) {
+    if (first == 0) *out = {0, 0, 0, false};
     return;
   }
-  const int step = state->steps;
-  const double alpha = sum_of(v.dots, dots), beta = sqrt(sum_of(v.squares, squares));
-  if (threadIdx.x == 0) {
-    v.diagonal[step] = alpha;
-    v.off_diagonal[step] = beta;
+  double squares = 0;
+  for (std::int64_t i = first; i < length; i += stride) {
+    const int channel = static_cast<int>(i / side.image()), at = static_cast<int>(i % side.image());
+    const int row = at / side.pitch - side.top, column = at % side.pitch - side.left;
+    if (row < 0 || row >= side.height || column < 0 || column >= side.width) continue;
+    const double x =
+        start_entry((static_cast<std::uint64_t>(channel) * side.height + row) * side.width + column);
+    memory.even[i] = x;
+    squares += x * x;
   }
-  __syncthreads();
-  const bool invariant = beta == 0 || beta <= 1e-14 * fmax(v.diagonal[0], alpha);
-  const bool last = step + 1 == most_steps;
-  if (threadIdx.x / 32 == 0 && (invariant || last || step < 4 || step % 4 == 3)) {
-    const RitzValue top = top_ritz_value(v.diagonal, v.off_diagonal, step + 1);
-    const double residual = top.value > 0 ? beta * top.last / top.value : 0;
-    const bool converged = invariant || residual <= tolerance;
+  leave_sum(squares, 1);
+  // each vector is kept as it came, 1 / scale long
+  double scale = 1 / sqrt(sum_of(memory.parts[1])), scale_before = 0, beta = 0, value = 0;
+  for (int step = 0; step < most_steps; ++step) {
+    double *const now = step % 2 == 0 ? memory.even : memory.odd, *const before = step % 2 == 0 ? memory.odd
+                                                                                                : memory.even;
+    squares = 0;
+    apply(p, p.transposed, memory.forth, memory.forth_offsets, now, shared, [&](double y, std::int64_t at) {
+      memory.between[at] = y * scale;
+      squares += y * scale * (y * scale);
+    });
+    leave_sum(squares, 0);
+    const double alpha = sum_of(memory.parts[0]);
+    squares = 0;
+    apply(p, !p.transposed, memory.back, memory.back_offsets, memory.between, shared,
+          [&](double z, std::int64_t at) {
+            const double x = z - alpha * scale * now[at] - beta * scale_before * before[at];
+            before[at] = x;
+            squares += x * x;
+          });
+    leave_sum(squares, 1);
+    beta = sqrt(sum_of(memory.parts[1]));
     if (threadIdx.x == 0) {
-      *out = {sqrt(top.value), residual, step + 1, converged};
-      state->done = converged;
+      diagonal[step] = alpha;
+      off_diagonal[step] = beta;
     }
-  }
-  if (threadIdx.x == 0) {
-    state->steps = step + 1;
-    state->beta = beta;
-    state->scale_before = state->scale;
-    state->scale = 1 / beta;
+    __syncthreads();
+    const bool invariant = beta == 0 || beta <= 1e-14 * fmax(diagonal[0], alpha);
+    if (invariant || looks(step) || step + 1 == most_steps) {  // all blocks find the same
+      const RitzValue top =
+          top_ritz_value<threads>(diagonal, off_diagonal, step + 1, value * (1 - 1e-12), shared);
+      value = top.value;
+      const double residual = value > 0 ? beta * top.last / value : 0;
+      const bool converged = invariant || residual <= tolerance;
+      if (first == 0) *out = {sqrt(value), residual, step + 1, converged};
+      if (converged) return;
+    }
+    scale_before = scale;
+    scale = 1 / beta;
   }
 }
 
@@ -204,22 +360,22 @@ __global__ void zero(OperatorNorm* out) {
 }
 
 struct Layout {
-  std::size_t even, odd, next, between, dots, squares, diagonal, off_diagonal, end;
+  std::size_t vectors[3], parts[2], forth, back, forth_offsets, back_offsets, end, cleared;
   explicit Layout(const Plan& p) {
     std::size_t at = 256;
-    const auto take = [&at](std::int64_t doubles) {
+    const auto take = [&at](std::int64_t count, std::size_t size) {
       const std::size_t here = at;
-      at += (static_cast<std::size_t>(doubles) * sizeof(double) + 255) / 256 * 256;
+      at += (static_cast<std::size_t>(count) * size + 255) / 256 * 256;
       return here;
     };
-    even = take(p.n);
-    odd = take(p.n);
-    next = take(p.n);
-    between = take(p.m);
-    dots = take(most_blocks);
-    squares = take(most_blocks);
-    diagonal = take(most_steps);
-    off_diagonal = take(most_steps);
+    for (std::size_t& vector : vectors)
+      vector = take((&vector == vectors + 2 ? p.forth.to : p.forth.from).length(), sizeof(double));
+    cleared = at;
+    for (std::size_t& part : parts) part = take(most_blocks, sizeof(double));
+    forth = take(weights_of(p.forth), sizeof(double2));
+    back = take(weights_of(p.back), sizeof(double2));
+    forth_offsets = take(all_taps(p.forth), sizeof(int));
+    back_offsets = take(all_taps(p.back), sizeof(int));
     end = at;
   }
 };
@@ -234,36 +390,45 @@ int conv_operator_norm_cuda(const float* w, const ConvShape& shape, OperatorNorm
                             void* stream) {
   const Plan p = plan_of(shape);
   const auto s = static_cast<cudaStream_t>(stream);
-  if (p.n == 0) {
+  if (p.empty) {
     launch({1, 1, s}, zero, out);
     return cudaGetLastError();
   }
+  if (p.forth.from.length() > 0x7fffffff || p.forth.to.length() > 0x7fffffff) return cudaErrorInvalidValue;
   const Layout at(p);
   State* const state = static_cast<State*>(workspace);
   const auto part = [&](std::size_t offset) {
-    return reinterpret_cast<double*>(static_cast<char*>(workspace) + offset);
+    return static_cast<void*>(static_cast<char*>(workspace) + offset);
   };
-  const Vectors v{part(at.even), part(at.odd),     part(at.next),     part(at.between),
-                  part(at.dots), part(at.squares), part(at.diagonal), part(at.off_diagonal)};
-  const std::int64_t weights = shape.outputs * shape.inputs * shape.kernel_height * shape.kernel_width;
-  launch({1, threads, s}, begin, p, v, state);
-  launch({blocks_for(weights, 1), threads, s}, check_finite, w, weights, state);
-  const std::int64_t of_n = p.transposed ? shape.outputs : shape.inputs,
-                     of_m = p.transposed ? shape.inputs : shape.outputs;
-  const int lanes_m = lanes_a_value(p.m, of_n), lanes_n = lanes_a_value(p.n, of_m);
-  const LaunchShape to{blocks_for(p.m, lanes_m), threads, s}, back{blocks_for(p.n, lanes_n), threads, s},
-      across{blocks_for(p.n, 1), threads, s};
-  double* const none = nullptr;
-  for (int step = 0; step < most_steps; ++step) {
-    double *const now = step % 2 == 0 ? v.even : v.odd, *const before = step % 2 == 0 ? v.odd : v.even;
-    const auto forth = p.transposed ? apply<true, true> : apply<false, true>;
-    const auto returning = p.transposed ? apply<false, false> : apply<true, false>;
-    launch(to, forth, p, w, now, v.between, lanes_m, none, none, state);
-    launch(back, returning, p, w, v.between, v.next, lanes_n, now, v.dots, state);
-    launch(across, subtract, p, v, now, before, static_cast<int>(back.blocks), state);
-    launch({1, threads, s}, end_step, v, static_cast<int>(back.blocks), static_cast<int>(across.blocks),
-           state, out);
-  }
+  const auto doubles = [&](std::size_t offset) { return static_cast<double*>(part(offset)); };
+  const Memory memory{doubles(at.vectors[0]),
+                      doubles(at.vectors[1]),
+                      doubles(at.vectors[2]),
+                      {doubles(at.parts[0]), doubles(at.parts[1])},
+                      static_cast<double2*>(part(at.forth)),
+                      static_cast<double2*>(part(at.back)),
+                      static_cast<int*>(part(at.forth_offsets)),
+                      static_cast<int*>(part(at.back_offsets))};
+  cudaMemsetAsync(workspace, 0, at.cleared, s);
+  const auto pack_for = [&](const Map& map, bool adjoint, double2* weights, int* offsets) {
+    const std::int64_t count = (map.to.channels + high - 1) / high * all_taps(map),
+                       blocks = (count + threads - 1) / threads;
+    launch({static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks), threads, s}, pack, w, p,
+           adjoint, weights, offsets, state);
+  };
+  pack_for(p.forth, p.transposed, memory.forth, memory.forth_offsets);
+  pack_for(p.back, !p.transposed, memory.back, memory.back_offsets);
+
+  const auto lanes = [](const Map& map) { return map.out_lanes * map.pixel_lanes; };
+  const int most_lanes = lanes(p.forth) > lanes(p.back) ? lanes(p.forth) : lanes(p.back);
+  std::size_t shared = static_cast<std::size_t>(warps * high * wide * most_lanes) * sizeof(double);
+  if (shared < ritz_scratch<most_steps> * sizeof(double)) shared = ritz_scratch<most_steps> * sizeof(double);
+  cudaFuncSetAttribute(iterate, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+  int blocks = p.forth.tiles > p.back.tiles ? p.forth.tiles : p.back.tiles;
+  const int most = most_together(iterate, threads, shared);
+  if (blocks > most) blocks = most;
+  if (blocks > most_blocks) blocks = most_blocks;
+  launch({static_cast<unsigned>(blocks), threads, s, shared, 1, 1, true}, iterate, p, memory, state, out);
   return cudaGetLastError();
 }
 

@@ -45,10 +45,10 @@ struct ConvShape {
 };
 OperatorNorm conv_operator_norm(std::span<const float> w, const ConvShape& shape);
 
-// CUDA: `w`, `out` and `workspace` (aligned to 256 bytes) are on the device. Enqueues up to 1,202 kernels on `stream` (a
-// cudaStream_t) and returns without waiting; results do not depend on the launch. Returns a cudaError_t as int. The same
-// iteration, stopping rule and limit from another fixed start, without re-orthogonalisation, and dense layers too; O(1) vectors
-// of memory.
+// CUDA: `w`, `out` and `workspace` (aligned to 256 bytes) are on the device; images with their borders have less than 2^31 values
+// (cudaErrorInvalidValue). Enqueues on `stream` (a cudaStream_t) and returns without waiting; the result is the same bits on every
+// launch on a device. Returns a cudaError_t as int. The same iteration, stopping rule and limit from another fixed start, without
+// re-orthogonalisation, and dense layers too; O(1) vectors of memory, and two float64 copies of the weights.
 std::size_t conv_operator_norm_cuda_workspace(const ConvShape& shape);
 int conv_operator_norm_cuda(const float* w, const ConvShape& shape, OperatorNorm* out, void* workspace,
                             void* stream);

@@ -35,9 +35,16 @@ TEST_CASE("CUDA circular norms agree with the reference and with themselves") {
 
 TEST_CASE("CUDA circular norms of more frequencies than one group, and of wide blocks") {
   skip_without_device();
-  for (const CircularConv& c : {CircularConv{3, 2, 3, 3, 26, 25, 1}, CircularConv{2, 3, 3, 3, 60, 58, 2},
-                                CircularConv{1, 2100, 3, 1, 2, 1, 1}, CircularConv{300, 2, 3, 3, 3, 3, 1},
-                                CircularConv{2, 2, 11, 11, 4, 6, 1}, CircularConv{10, 9, 3, 3, 26, 25, 1}}) {
+  for (const CircularConv& c :
+       {CircularConv{3, 2, 3, 3, 26, 25, 1}, CircularConv{2, 3, 3, 3, 60, 58, 2},
+        CircularConv{1, 2100, 3, 1, 2, 1, 1}, CircularConv{300, 2, 3, 3, 3, 3, 1},
+        CircularConv{2, 2, 11, 11, 4, 6, 1}, CircularConv{10, 9, 3, 3, 26, 25, 1},
+        // teams of thread blocks; the fourth in several groups, as its tiles are large
+        CircularConv{150, 130, 3, 3, 2, 1, 1}, CircularConv{140, 230, 1, 1, 1, 1, 1},
+        CircularConv{260, 40, 3, 3, 1, 1, 3}, CircularConv{200, 180, 3, 3, 3, 2, 1},
+        // more columns than a warp keeps; tiles beyond shared memory; vectors too
+        CircularConv{600, 2, 2, 2, 4, 2, 2}, CircularConv{3000, 16, 2, 2, 2, 2, 2},
+        CircularConv{5000, 1, 2, 2, 2, 2, 2}}) {
     CAPTURE(c.outputs, c.inputs, c.height);
     std::vector<float> w = random_kernel(c, 7);
     if (c.outputs == 10)  // the largest in the last group, just above those of the first

@@ -26,6 +26,8 @@ TEST_CASE("CUDA conv operator norm is the largest singular value of the dense ma
   shapes.push_back({40, 33, 1, 1, 7, 7, 1, 0});
   shapes.push_back({2, 70, 3, 3, 4, 4, 1, 1});
   shapes.push_back({3, 2, 3, 3, 9, 9, 3, 2});
+  shapes.push_back({17, 13, 3, 3, 5, 5, 1, 1});
+  shapes.push_back({18, 9, 3, 2, 7, 6, 2, 1});
   for (const ConvShape& s : shapes) {
     const auto w = random_values(s.outputs * s.inputs * s.kernel_height * s.kernel_width,
                                  static_cast<std::uint64_t>(s.outputs * 100 + s.height));
