@@ -12,8 +12,8 @@
 //           would lose the small values.
 // Cost      4 m n^2 - 4/3 n^3 operations a matrix, n = min(rows, columns), m = max: eight matrices side by side in vector
 //           registers up to n = largest_interleaved; beyond it, or of a single one, eight columns side by side.
-//           cuda: 6 m n^2 a sweep of one-sided Jacobi rotations (Hestenes, J. SIAM 6 (1958)), 5 to 12 sweeps, one block a
-//           matrix: made for many small matrices.
+//           cuda: the same, then 8 n^2 for each bit that bisection finds (Golub and Kahan's tridiagonal matrix; Barth, Martin and
+//           Wilkinson, Numer. Math. 9 (1967)); one block a matrix, so made for many of them.
 #pragma once
 
 #include <cstddef>
@@ -39,9 +39,10 @@ void singular_values_ref(const MatrixBatch& in, double* values);
 /// `threads` >= 1; the result does not depend on it.
 void singular_values(const MatrixBatch& in, double* values, int threads = 1);
 
-// CUDA: in.data, `values` and `workspace` (aligned to 256 bytes) are on the device; sizes of a matrix are below 2^30, batches
-// below 2^31. Enqueues on `stream` (a cudaStream_t) and returns without waiting; results do not depend on the launch. Returns
-// a cudaError_t as int. The workspace is empty while a matrix fits into shared memory: up to 141 x 141, 2247 x 9.
+// CUDA: in.data, `values` and `workspace` (aligned to 256 bytes; of the size that the current device asks for) are on the device;
+// sizes of a matrix are below 2^30, batches below 2^31. Enqueues on `stream` (a cudaStream_t) and returns without waiting; results
+// do not depend on the launch. Returns a cudaError_t as int. The workspace is empty while a matrix fits into shared memory: with
+// 227 KiB of it up to 165 x 165.
 std::size_t singular_values_cuda_workspace(const MatrixBatch& in);
 int singular_values_cuda(const MatrixBatch& in, double* values, void* workspace, void* stream);
 

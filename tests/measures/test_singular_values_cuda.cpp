@@ -36,7 +36,14 @@ TEST_CASE("CUDA singular values agree with the reference") {
         compare(contiguous(values, batches, rows, columns), values);
       }
   for (const auto& [batches, rows, columns] :
-       {std::array<std::int64_t, 3>{3000, 3, 2}, {1, 1000, 9}, {2, 9, 3000}, {1, 144, 143}}) {
+       {std::array<std::int64_t, 3>{3000, 3, 2},
+        {1, 1000, 9},
+        {2, 9, 3000},
+        {1, 144, 143},
+        // more than shared memory holds: some columns, some rows and columns, also beside the matrix
+        {2, 250, 140},
+        {1, 130, 300},
+        {1, 16000, 3}}) {
     const auto values = normals(batches * rows * columns, ++stream);
     compare(contiguous(values, batches, rows, columns), values);
   }
