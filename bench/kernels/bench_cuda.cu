@@ -337,8 +337,14 @@ void singular_values_cuda(benchmark::State& state) {
   const kernels::MatrixBatch in{data.as<float>(), batches, rows, columns, rows * columns, columns, 1};
   const auto count = static_cast<std::size_t>(batches * std::min(rows, columns));
   const Memory out(count * sizeof(double)), workspace(kernels::singular_values_cuda_workspace(in));
-  measure(state, 1,
-          [&] { kernels::singular_values_cuda(in, out.as<double>(), workspace.as<void>(), nullptr); });
+  const auto m = static_cast<double>(std::max(rows, columns)),
+             n = static_cast<double>(std::min(rows, columns));
+  const double flops =
+      static_cast<double>(batches) * (4 * m * n * n - 4 * n * n * n / 3);  // the reduction, float64
+  const double best = measure(state, flops, [&] {
+    kernels::singular_values_cuda(in, out.as<double>(), workspace.as<void>(), nullptr);
+  });
+  report_flops(state, flops, best);
   double value = 0;
   for (const double s : out.read<double>(count)) value += s;
   state.counters["value"] = value;
@@ -352,22 +358,33 @@ void conv_norm_cuda(benchmark::State& state) {
   const kernels::CircularConv c{state.range(1), state.range(0), 3, 3, state.range(2), state.range(2), 1};
   const Memory w(bench::hashed_values(c.outputs * c.inputs * 9)), out(sizeof(kernels::OperatorNorm));
   const Memory workspace(kernels::circular_conv_norm_cuda_workspace(c));
-  measure(state, 1, [&] {
+  const auto run = [&] {
     kernels::circular_conv_norm_cuda(w.as<float>(), c, out.as<kernels::OperatorNorm>(), workspace.as<void>(),
                                      nullptr);
-  });
-  state.counters["value"] = out.read<kernels::OperatorNorm>(1)[0].value;
+  };
+  run();
+  const kernels::OperatorNorm norm = out.read<kernels::OperatorNorm>(1)[0];
+  const double flops =
+      static_cast<double>(16 * norm.iterations * c.outputs * c.inputs);  // of the steps' products
+  report_flops(state, flops, measure(state, flops, run));
+  state.counters["value"] = norm.value;
 }
 void conv_operator_norm_cuda(benchmark::State& state) {
   if (without_device(state)) return;
   const kernels::ConvShape c{state.range(1), state.range(0), 3, 3, state.range(2), state.range(2), 1, 1};
   const Memory w(bench::hashed_values(c.outputs * c.inputs * 9)), out(sizeof(kernels::OperatorNorm));
   const Memory workspace(kernels::conv_operator_norm_cuda_workspace(c));
-  measure(state, 1, [&] {
+  const auto run = [&] {
     kernels::conv_operator_norm_cuda(w.as<float>(), c, out.as<kernels::OperatorNorm>(), workspace.as<void>(),
                                      nullptr);
-  });
-  state.counters["value"] = out.read<kernels::OperatorNorm>(1)[0].value;
+  };
+  run();
+  const kernels::OperatorNorm norm = out.read<kernels::OperatorNorm>(1)[0];
+  // of the steps' two convolutions, float64
+  const double flops =
+      static_cast<double>(4 * norm.iterations * c.outputs * c.inputs * 9 * c.height * c.width);
+  report_flops(state, flops, measure(state, flops, run));
+  state.counters["value"] = norm.value;
 }
 void conv_sizes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"inputs", "outputs", "size"});
