@@ -1,5 +1,5 @@
 // Reference: every frequency, the folded blocks side by side, full singular value decompositions.
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <complex>
@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "measures/kernels/conv_spectral.h"
+#include "measures/kernels/dense_svd.h"
 
 namespace gapbench::kernels {
 
@@ -36,8 +37,11 @@ std::vector<double> circular_conv_singular_values_ref(std::span<const float> w, 
                 for (std::int64_t i = 0; i < c.inputs; ++i)
                   block(o, (j * s + k) * c.inputs + i) += phase * tap(o, i, a, b);
             }
-      const Eigen::VectorXd singular = Eigen::BDCSVD<Eigen::MatrixXcd>(block).singularValues();
-      values.insert(values.end(), singular.begin(), singular.end());
+      // as a real matrix, which has each singular value twice
+      Eigen::MatrixXd real(2 * block.rows(), 2 * block.cols());
+      real << block.real(), -block.imag(), block.imag(), block.real();
+      const std::vector<double> twice = dense_singular_values(real.data(), real.rows(), real.cols());
+      for (std::size_t i = 0; i < twice.size(); i += 2) values.push_back(twice[i]);
     }
   std::sort(values.begin(), values.end(), std::greater<>());
   return values;

@@ -3,13 +3,14 @@
 // its column's reflection, and to apply both reflections.
 #include "measures/kernels/singular_values.h"
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "measures/kernels/dense_svd.h"
 #include "measures/numerics/clones.h"
 #include "measures/numerics/parallel_for.h"
 
@@ -300,11 +301,10 @@ void with_eigen(const MatrixBatch& in, std::int64_t b, double* values) {
     for (std::int64_t c = 0; c < in.columns; ++c)
       a(turned ? c : r, turned ? r : c) =
           static_cast<double>(in.data[b * in.batch_stride + r * in.row_stride + c * in.column_stride]);
-  Eigen::Map<Eigen::VectorXd> out(values, a.cols());
   if (a.allFinite())
-    out = Eigen::BDCSVD<Eigen::MatrixXd>(a).singularValues();
+    std::ranges::copy(dense_singular_values(a.data(), a.rows(), a.cols()), values);
   else
-    out.setConstant(std::numeric_limits<double>::quiet_NaN());
+    std::fill_n(values, a.cols(), std::numeric_limits<double>::quiet_NaN());
 }
 
 struct Scratch {

@@ -1,9 +1,10 @@
 // Convolutions over which the CPU and the CUDA version of conv_operator_norm are tested, and their dense matrices, by brute force.
 #pragma once
 
-#include <Eigen/Dense>
+#include <Eigen/Core>
 #include <vector>
 
+#include "measures/kernels/dense_svd.h"
 #include "measures/kernels/spectral.h"
 #include "measures/numerics/philox.h"
 #include "tests/support/catch.h"
@@ -16,7 +17,7 @@ inline std::vector<float> random_values(std::int64_t n, std::uint64_t seed) {
 }
 
 inline double largest_singular_value(const Eigen::MatrixXd& m) {
-  return Eigen::JacobiSVD<Eigen::MatrixXd>(m).singularValues()[0];
+  return gapbench::kernels::dense_singular_values(m.data(), m.rows(), m.cols())[0];
 }
 
 // The matrix of a convolution, column by column from the definition.
