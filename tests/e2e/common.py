@@ -3,6 +3,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -18,6 +19,11 @@ def need(*modules):
         if importlib.util.find_spec(m) is None:
             print(f"skipped: Python package {m} is missing")
             sys.exit(77)
+    # one thread: ctest runs tests side by side, and threads that wait for a core that another test has spin meanwhile
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's, read when it is loaded; the program has none
+    if "torch" in modules:
+        import torch
+        torch.set_num_threads(1)
 
 
 def gapbench(*arguments, code=0, env=None, cwd=None):

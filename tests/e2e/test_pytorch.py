@@ -12,8 +12,6 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(ROOT / "docs/examples"))
 from load_in_pytorch import load
 
-torch.set_num_threads(1)
-
 
 def check_metrics(folder, model, images, labels, which):
     result = json.loads((folder / "result.json").read_text())

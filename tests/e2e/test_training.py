@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(ROOT / "docs/examples"))
 from load_in_pytorch import build, load
 
-torch.set_num_threads(1)
 SMALL = {"train_size": 90, "batch_size": 25, "max_epochs": 2, "target_cross_entropy": 0, "lr": 0.02}
 
 
