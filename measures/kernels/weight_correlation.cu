@@ -203,8 +203,7 @@ bool sum_slices(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
 constexpr int few_threads = 128, few_most = 64, few_each = 8, few_length = 9;
 
 // A group of Lanes neighbouring lanes does one matrix of up to 8 Lanes rows, a lane 8 of them, and a block 128 / Lanes
-// matrices that lie side by side at a time. Their rows come in as they lie and are held in registers, from where they go round the
-// group, while the next come in.
+// matrices that lie side by side. Their rows come in as they lie, the next block's while these are worked on.
 template <int Lanes, bool Whole>  // Whole: 8 Lanes rows of few_length, not fewer or shorter ones
 __global__ void __launch_bounds__(few_threads, 4)
     few_rows(RowBatches in, int stride, bool in_fours, std::int64_t chunks, CosineSum* out) {
@@ -213,7 +212,7 @@ __global__ void __launch_bounds__(few_threads, 4)
   const int rows = Whole ? few_each * Lanes : static_cast<int>(in.rows);
   const int length = Whole ? few_length : static_cast<int>(in.length);
   const int lane = threadIdx.x % Lanes, matrix = threadIdx.x / Lanes;
-  const auto fetch = [&](std::int64_t chunk) {
+  const auto fetch = [&](std::int64_t chunk, float* to) {
     const std::int64_t first = chunk * matrices;
     const float* const from = in.data + first * length;
     const int n = static_cast<int>(min(static_cast<std::int64_t>(matrices), in.batches - first)) * length;
@@ -221,17 +220,21 @@ __global__ void __launch_bounds__(few_threads, 4)
     for (int r = threadIdx.x / 32; r < rows; r += few_threads / 32) {
       const float* const row = from + r * in.row_stride;
       for (int i = threadIdx.x % 32; i < fours; i += 32)
-        __pipeline_memcpy_async(memory + r * stride + 4 * i, row + 4 * i, 16);
+        __pipeline_memcpy_async(to + r * stride + 4 * i, row + 4 * i, 16);
       for (int i = 4 * fours + static_cast<int>(threadIdx.x) % 32; i < 4 * fours + rest; i += 32)
-        __pipeline_memcpy_async(memory + r * stride + i, row + i, 4);
+        __pipeline_memcpy_async(to + r * stride + i, row + i, 4);
     }
   };
-  fetch(blockIdx.x);
+  float *here = memory, *next = memory + rows * stride;
+  fetch(blockIdx.x, here);
   __pipeline_commit();
   for (std::int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
-    __pipeline_wait_prior(0);
+    if (chunk + gridDim.x < chunks) fetch(chunk + gridDim.x, next);
+    __pipeline_commit();
+    __pipeline_wait_prior(1);
     __syncthreads();
-    float* const own = memory + lane * stride + matrix * length;
+    // A lane's rows, scaled to unit length there and, for the others of the group, where they were.
+    float* const own = here + lane * stride + matrix * length;
     float mine[few_each][few_length];
     const auto load = [&] {
 #pragma unroll
@@ -252,10 +255,20 @@ __global__ void __launch_bounds__(few_threads, 4)
       usual = usual && squares[e] > 1e-30f && squares[e] < 1e30f;
     }
     int zeros = 0, broken = 0;
-    if (!usual) {
+    if (usual) {
+#pragma unroll
+      for (int e = 0; e < few_each; ++e) {
+        const float inverse = rsqrtf(squares[e]);
+#pragma unroll
+        for (int k = 0; k < few_length; ++k) {
+          mine[e][k] *= inverse;
+          if (Lanes > 1 && lane + Lanes * e < rows && k < length) own[e * Lanes * stride + k] = mine[e][k];
+        }
+      }
+    } else {
 #pragma unroll 1
       for (int r = lane; r < rows; r += Lanes) {
-        float* const row = memory + r * stride + matrix * length;
+        float* const row = here + r * stride + matrix * length;
         double exact = 0;
         for (int k = 0; k < length; ++k) exact += static_cast<double>(row[k]) * static_cast<double>(row[k]);
         const float2 scale = inverse_norm(exact);
@@ -265,27 +278,19 @@ __global__ void __launch_bounds__(few_threads, 4)
       }
       load();
     }
-    __syncthreads();  // all hold their rows: the next ones may come while these are worked on
-    if (chunk + gridDim.x < chunks) fetch(chunk + gridDim.x);
-    __pipeline_commit();
-    if (usual)
-#pragma unroll
-      for (int e = 0; e < few_each; ++e) {
-        const float inverse = rsqrtf(squares[e]);
-#pragma unroll
-        for (int k = 0; k < few_length; ++k) mine[e][k] *= inverse;
-      }
+    __syncwarp();
     float sum[few_each] = {};
     double total = 0;
 #pragma unroll
     for (int b = 0; b < few_each; ++b) {
 #pragma unroll 2
       for (int l = 0; l < Lanes; ++l) {
-        if (b * Lanes + l >= rows) break;
+        const int j = b * Lanes + l;
+        if (j >= rows) break;
         float other[few_length];
 #pragma unroll
         for (int k = 0; k < few_length; ++k)
-          other[k] = Lanes == 1 ? mine[b][k] : __shfl_sync(0xffffffffu, mine[b][k], l, Lanes);
+          other[k] = Lanes == 1 ? mine[b][k] : k < length ? here[j * stride + matrix * length + k] : 0;
 #pragma unroll
         for (int e = 0; e <= b; ++e) {
           float product = 0;
@@ -307,15 +312,19 @@ __global__ void __launch_bounds__(few_threads, 4)
     const std::int64_t b = chunk * matrices + matrix, present = rows - zeros;
     if (lane == 0 && b < in.batches)
       out[b] = {broken > 0 ? nan("") : total, present * (present - 1) / 2, zeros};
+    __syncthreads();  // all are done with these before the next are fetched over them
+    float* const done = here;
+    here = next;
+    next = done;
   }
 }
 
 template <int Lanes>
 bool sum_few_rows_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) {
   constexpr std::int64_t matrices = few_threads / Lanes,
-                         resident = 528;  // four blocks on each of 132 multiprocessors
+                         resident = 396;  // three blocks on each of 132 multiprocessors
   const std::int64_t chunks = blocks_of(in.batches, matrices);
-  if (chunks < resident / 4) return false;
+  if (chunks < resident / 3) return false;
   if (out == nullptr) return true;
   const int stride =
       static_cast<int>(blocks_of(matrices * in.length, 32) * 32 + 4);  // rows in different banks
@@ -324,7 +333,6 @@ bool sum_few_rows_of(const RowBatches& in, CosineSum* out, cudaStream_t stream) 
   const bool whole = in.rows == few_each * Lanes && in.length == few_length;
   const auto kernel = whole ? few_rows<Lanes, true> : few_rows<Lanes, false>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(most_shared));
-  cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100);  // else three blocks fit
   const bool in_fours = reinterpret_cast<std::uintptr_t>(in.data) % 16 == 0 && in.row_stride % 4 == 0;
   launch({static_cast<unsigned>(chunks < resident ? chunks : resident), few_threads, stream, bytes}, kernel,
          in, stride, in_fours, chunks, out);
