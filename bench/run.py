@@ -199,6 +199,7 @@ def markdown(document):
                         f"{b['flops'] / 1e9:,.0f}" if "flops" in b else "", f"{b['bytes_per_second'] / 1e9:,.0f}" if "bytes_per_second" in b else "", *percent])
         lines += ["## CUDA", "", f"{document['cuda']['context'].get('cuda_device', 'one GPU')}; `scripts/gpu-check bench`, its data on the device. Shares are of the best rates "
                   "of the same run: float32 multiply-adds in registers, cuBLAS' SGEMM, a copy on the device.", "",
+                  *([document["cuda"]["context"]["note"], ""] if "note" in document["cuda"]["context"] else []),
                   *([f"Not measured on a device yet: {', '.join(missing)}. Their tests have run on the CPU alone (`ctest -R cuda_emulated`).", ""] if missing else []),
                   *table(["kernel and size", "time", "GFLOP/s", "GB/s", "of multiply-adds", "of SGEMM", "of copy"], out), ""]
     if document["skipped"]:
