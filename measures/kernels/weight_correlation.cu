@@ -408,6 +408,34 @@ struct Panels {
   int rows, steps, length;
 };
 
+// Calls fetch(stage) for each block of steps, two ahead of use(stage, block), which finds it there.
+template <class Fetch, class Use>
+__device__ void in_stages(int blocks, const Fetch& fetch, const Use& use) {
+  for (int s = 0; s < stages - 1; ++s) {
+    if (s < blocks) fetch(s);
+    __pipeline_commit();
+  }
+  int stage = 0;
+  for (int block = 0; block < blocks; ++block) {
+    __pipeline_wait_prior(stages - 2);
+    __syncthreads();  // the block of steps is there for all, and all are done with the one before it
+    if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
+    __pipeline_commit();
+    use(stage, block);
+    stage = stage + 1 == stages ? 0 : stage + 1;
+  }
+}
+
+// Of a 128 x 128 tile a warp owns 64 x 32, a lane two groups of four rows by two of four columns: the first ones, in groups. Neighbouring
+// lanes read the same words: fewer shared-memory transactions.
+__device__ int first_row_group() {
+  return static_cast<int>(threadIdx.x) / 128 * 16 + (static_cast<int>(threadIdx.x) >> 1 & 7);
+}
+__device__ int first_column_group() {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  return warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
+}
+
 using TileMemory = float4[stages][1024];  // a stage: steps x Size of the tile's rows, then of its columns
 
 // A tile of Size x Size cosines: where it is, and the `count` of them that are this thread's. Of small tiles, `groups` of warps
@@ -442,7 +470,6 @@ struct Tile {
     first_row = tile_row * Size;
     first_column = tile_column * Size;
     to_column = static_cast<int>(first_column - first_row);
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const float* from = panels.values + (batch * panels.steps + threadIdx.x / quarter) * panels.rows +
                         first_row + threadIdx.x % quarter * 4;
     const auto fetch = [&](int stage) {  // the next block of steps
@@ -453,34 +480,24 @@ struct Tile {
         from += threads / quarter * static_cast<std::int64_t>(panels.rows);
       }
     };
-    // A warp owns 64 x 32 or 32 x 32 cosines, a lane groups of four rows by groups of four columns. Neighbouring lanes read
-    // the same words: fewer shared-memory transactions.
-    constexpr int across = Size / 32, down = Size == 128 ? 2 : across;  // warps of a group
-    const int group = warp / (across * down), of_group = warp % (across * down);
     constexpr int next_row = Size == 128 ? 8 : 4;  // to a lane's other four rows
+    int group = 0;
     if constexpr (Size == 128) {
-      row = of_group / across * 16 + (lane >> 1 & 7);
-      column = of_group % across * 8 + (lane >> 3 & 2 | lane & 1);
-    } else {
+      row = first_row_group();
+      column = first_column_group();
+    } else {  // a warp owns 32 x 32, a lane two groups of four rows by one of columns
+      constexpr int across = Size / 32;
+      const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, of_group = warp % (across * across);
+      group = warp / (across * across);
       row = of_group / across * 8 + lane / 8;
       column = of_group % across * 8 + lane % 8;
-    }
-    const int blocks = static_cast<int>(blocks_of(panels.length, steps));
-    for (int s = 0; s < stages - 1; ++s) {
-      if (s < blocks) fetch(s);
-      __pipeline_commit();
     }
     float product[8][each];
 #pragma unroll
     for (int i = 0; i < 8; ++i)
 #pragma unroll
       for (int j = 0; j < each; ++j) product[i][j] = 0;
-    int stage = 0;
-    for (int block = 0; block < blocks; ++block) {
-      __pipeline_wait_prior(stages - 2);
-      __syncthreads();  // the block of steps is there for all, and all are done with the one before it
-      if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
-      __pipeline_commit();
+    in_stages(static_cast<int>(blocks_of(panels.length, steps)), fetch, [&](int stage, int) {
       const float4* const here = memory[stage] + group * (steps / groups) * quarter;
 #pragma unroll
       for (int k = 0; k < steps / groups; ++k) {
@@ -497,8 +514,7 @@ struct Tile {
 #pragma unroll
           for (int j = 0; j < each; ++j) product[i][j] = fmaf(a[i], b[j], product[i][j]);
       }
-      stage = stage + 1 == stages ? 0 : stage + 1;
-    }
+    });
     if constexpr (groups == 1) {
 #pragma unroll
       for (int i = 0; i < 8; ++i)
@@ -682,19 +698,10 @@ __global__ void __launch_bounds__(threads, 1)
       unit += warps * static_cast<std::int64_t>(panel_steps);
     }
   };
-  const int row = warp / 4 * 16 + (lane >> 1 & 7), column = warp % 4 * 8 + (lane >> 3 & 2 | lane & 1);
+  const int row = first_row_group(), column = first_column_group();
   const int blocks = static_cast<int>(blocks_of(rows, sum_steps));
-  for (int s = 0; s < stages - 1; ++s) {
-    if (s < blocks) fetch(s);
-    __pipeline_commit();
-  }
   float total[8][8] = {}, part[8][8] = {};
-  int stage = 0;
-  for (int block = 0; block < blocks; ++block) {
-    __pipeline_wait_prior(stages - 2);
-    __syncthreads();  // the block of steps is there for all, and all are done with the one before it
-    if (block + stages - 1 < blocks) fetch(stage == 0 ? stages - 1 : stage - 1);
-    __pipeline_commit();
+  in_stages(blocks, fetch, [&](int stage, int block) {
 #pragma unroll 4
     for (int k = 0; k < sum_steps; ++k) {
       const unsigned s0 = memory.signs[stage][k][row], s1 = memory.signs[stage][k][row + 8];
@@ -707,7 +714,6 @@ __global__ void __launch_bounds__(threads, 1)
         for (int j = 0; j < 8; ++j) part[i][j] = fmaf(half, b[j], part[i][j]);
       }
     }
-    stage = stage + 1 == stages ? 0 : stage + 1;
     if ((block + 1) % (sum_flush / sum_steps) == 0 || block + 1 == blocks)
 #pragma unroll
       for (int i = 0; i < 8; ++i)
@@ -716,7 +722,7 @@ __global__ void __launch_bounds__(threads, 1)
           total[i][j] += part[i][j];
           part[i][j] = 0;
         }
-  }
+  });
 #pragma unroll
   for (int i = 0; i < 8; ++i)
 #pragma unroll
