@@ -6,20 +6,16 @@
 #include <cmath>
 #include <cstdint>
 
+#include "measures/kernels/cuda_launch.h"
+
 namespace gapbench {
 namespace kernels {
-
-/// The same on all lanes of the warp.
-__device__ inline double warp_total(double x) {
-  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffu, x, step);
-  return x;
-}
 
 /// Over the block's `Threads` threads, in a fixed order; the same for all of them.
 template <int Threads>
 __device__ double block_total(double x) {
   __shared__ double of_warp[Threads / 32];
-  x = warp_total(x);
+  x = sum_of_lanes(x);
   __syncthreads();  // those who still read an earlier sum
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
   __syncthreads();
