@@ -89,30 +89,23 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }
 
+template <int Width>
+struct alignas(Width * sizeof(float)) Floats {
+  float value[Width];
+};
+
 // `Most` floats in reads of `Width`; beyond `n` nothing is read and -FLT_MAX is there. `stride` reads lie between two.
 template <int Most, int Width>
 __device__ void read_row(const float* row, int first, int stride, int n, float (&z)[Most]) {
-  constexpr int reads = Most / Width;
-  if constexpr (Width == 4) {
-    float4 part[reads];
 #pragma unroll
-    for (int e = 0; e < reads; ++e)
-      part[e] = 4 * (first + stride * e) < n ? reinterpret_cast<const float4*>(row)[first + stride * e]
-                                             : make_float4(-FLT_MAX, -FLT_MAX, -FLT_MAX, -FLT_MAX);
+  for (int e = 0; e < Most / Width; ++e) {
+    const int at = first + stride * e;
+    Floats<Width> part;
 #pragma unroll
-    for (int e = 0; e < reads; ++e)
-      z[4 * e] = part[e].x, z[4 * e + 1] = part[e].y, z[4 * e + 2] = part[e].z, z[4 * e + 3] = part[e].w;
-  } else if constexpr (Width == 2) {
-    float2 part[reads];
+    for (int k = 0; k < Width; ++k) part.value[k] = -FLT_MAX;
+    if (Width * at < n) part = reinterpret_cast<const Floats<Width>*>(row)[at];
 #pragma unroll
-    for (int e = 0; e < reads; ++e)
-      part[e] = 2 * (first + stride * e) < n ? reinterpret_cast<const float2*>(row)[first + stride * e]
-                                             : make_float2(-FLT_MAX, -FLT_MAX);
-#pragma unroll
-    for (int e = 0; e < reads; ++e) z[2 * e] = part[e].x, z[2 * e + 1] = part[e].y;
-  } else {
-#pragma unroll
-    for (int e = 0; e < reads; ++e) z[e] = first + stride * e < n ? row[first + stride * e] : -FLT_MAX;
+    for (int k = 0; k < Width; ++k) z[e * Width + k] = part.value[k];
   }
 }
 
