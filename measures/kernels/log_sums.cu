@@ -55,10 +55,14 @@ __device__ LogSums of_unit(const float* a, const float* b, int n, double floor, 
   struct Term {
     double mantissa, scaled;
   };
+  const auto biased_exponent = [](double x) {  // x is not below 0
+    return static_cast<unsigned>(__double_as_longlong(x) >> 52);
+  };
+  const auto fits = [](unsigned biased) { return biased - 1 < 2045; };  // x and 2^-(its exponent) are normal
   const auto split = [&](double y) {
     const long long bits = __double_as_longlong(floor + y);
-    const auto biased = static_cast<unsigned>(bits >> 52);  // x is not below 0
-    if (biased - 1 >= 2045) {                               // x or 2^-(its exponent) is not normal
+    const unsigned biased = biased_exponent(floor + y);
+    if (!fits(biased)) {
       usual = false;
       return Term{1, 0};
     }
@@ -99,7 +103,7 @@ __device__ LogSums of_unit(const float* a, const float* b, int n, double floor, 
   if (!usual)
     for (k = threadIdx.x; k < n; k += threads) {
       const double y = square(a[k], WithB ? b[k] : 0.0f), x = floor + y;
-      if (static_cast<unsigned>(__double_as_longlong(x) >> 52) - 1 < 2045) continue;
+      if (fits(biased_exponent(x))) continue;
       odd += log(x);
       shares += y / x;
     }
