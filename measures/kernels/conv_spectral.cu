@@ -15,6 +15,7 @@
 #include "measures/kernels/conv_spectral.h"
 #include "measures/kernels/cuda_lanczos.h"
 #include "measures/kernels/cuda_launch.h"
+#include "measures/kernels/ritz_bound.h"
 
 namespace gapbench {
 namespace kernels {
@@ -23,6 +24,7 @@ namespace {
 constexpr int threads = 256, most_steps = 400, publish_every = 8, most_group = 8;
 constexpr std::int64_t most_taps = 3072;  // times frequencies of a group, in 48 KiB of shared memory
 constexpr double tolerance = 2e-7;        // of residuals, relative to s^2
+constexpr double missed = 1e-6;           // probability that a frequency is given up wrongly, at most
 constexpr std::int64_t most_memory = std::int64_t{256} << 20;
 constexpr std::int64_t worth_a_team =
     1 << 14;  // entries of a matrix, in a step about what a barrier of the grid takes
@@ -341,7 +343,7 @@ __global__ void __launch_bounds__(Threads, Residents)
             diagonal, off_diagonal, step + 1, mine.value * (1 - 1e-12), reinterpret_cast<double*>(part));
         mine = {top.value, beta * top.last, step + 1, false, false};
         mine.converged = invariant || mine.residual <= tolerance * mine.value ||
-                         stays_below(best, mine.value, step + 1, 2 * columns);
+                         stays_below(best, mine.value, step + 1, 2 * columns, missed);
         mine.done = mine.converged;
       }
       const double inverse = 1 / beta;
@@ -367,7 +369,7 @@ __global__ void __launch_bounds__(Threads, Residents)
     if (thread % 32 == 0) best_of_warp[thread / 32] = largest;
     if (__syncthreads_and(ended)) break;
     for (int w = 0; w < Threads / 32; ++w) best = fmax(best, best_of_warp[w]);
-    if (stays_below(best, mine.value, mine.steps, 2 * columns)) mine.converged = mine.done = true;
+    if (stays_below(best, mine.value, mine.steps, 2 * columns, missed)) mine.converged = mine.done = true;
   }
   if (thread == 0 && member == 0) found[f] = mine;
 }

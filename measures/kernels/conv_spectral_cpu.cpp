@@ -14,6 +14,7 @@
 #include <numeric>
 
 #include "measures/kernels/conv_spectral.h"
+#include "measures/kernels/ritz_bound.h"
 #include "measures/numerics/instruction_set.h"
 #include "measures/numerics/parallel_for.h"
 #include "measures/numerics/philox.h"
@@ -262,15 +263,6 @@ std::vector<double> top_eigenvector(const std::vector<double>& diagonal,
   return s;
 }
 
-// Whether a matrix of n columns, whose largest Ritz value after `steps` steps from a random start is `value`, has no eigenvalue
-// above `best`: the value is within e of the largest, relatively, but for a probability of
-// 1.648 sqrt(n) exp(-sqrt(e) (2 steps - 1)) at most, whatever the spectrum (Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl.
-// 13 (1992)). A small residual alone does not tell: a Ritz pair may rest near the second largest before it finds the largest.
-bool stays_below(double best, double value, int steps, std::int64_t n) {
-  const double root = std::log(1.648 / missed * std::sqrt(static_cast<double>(n))) / (2 * steps - 1);
-  return root < 1 && value < best * (1 - root * root);
-}
-
 struct Search {
   double value = 0, residual = 0;  // s^2 and the residual of its Ritz pair
   int steps = 0;
@@ -309,7 +301,7 @@ Search lanczos(const std::vector<Real>& block, std::int64_t planes, const Taps& 
       search.residual = beta * std::abs(s.back());
       search.converged = invariant || search.residual <= relative * search.value;
       if (search.converged) break;
-      if (stays_below(to_beat, search.value, search.steps, planes * taps.columns)) return search;
+      if (stays_below(to_beat, search.value, search.steps, planes * taps.columns, missed)) return search;
     }
     off_diagonal.push_back(beta);
     basis.resize(basis.size() + size);

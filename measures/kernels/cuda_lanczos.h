@@ -126,14 +126,6 @@ __device__ RitzValue top_ritz_value(const double* diagonal, const double* off_di
   return {upper / unit, of_vector};
 }
 
-/// Whether a matrix of n rows, whose Ritz value after `steps` steps from a random start is `value`, has no eigenvalue above `best`,
-/// with a probability of all but 1e-6: the value is within e of the largest, relatively, but for a probability of
-/// 1.648 sqrt(n) exp(-sqrt(e) (2 steps - 1)) (Kuczynski and Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), theorem 4.2).
-__device__ inline bool stays_below(double best, double value, int steps, int n) {
-  const double root = log(1.648e6 * sqrt(static_cast<double>(n))) / (2 * steps - 1);
-  return root < 1 && value < best * (1 - root * root);
-}
-
 /// Whether a Lanczos iteration looks at its Ritz value after this step, the first is 0; besides where a space is invariant.
 __device__ inline bool looks(int step) {
   const int every = step < 32 ? 4 : step < 64 ? 8 : 16;
