@@ -22,22 +22,30 @@ constexpr int lanes = 8;
 using Doubles = double __attribute__((vector_size(lanes * 8)));
 using Words = std::int64_t __attribute__((vector_size(lanes * 8)));
 
+inline void root(double x, double& out) {
+  out = std::sqrt(x);
+}
+inline __attribute__((always_inline)) void root(const Doubles& x, Doubles& out) {
+  double of[lanes];
+  for (int l = 0; l < lanes; ++l) of[l] = std::sqrt(x[l]);
+  for (int l = 0; l < lanes; ++l) out[l] = of[l];
+}
+
 // For x = (alpha, rest) with |rest|^2 = squares: the reflection I - tau v v^T, v = (1, rest / (alpha - beta)), takes x to
-// (beta, 0). tau = 0 where rest is 0.
+// (beta, 0). tau = 0 where rest is 0. Of one vector, or of one in each lane.
+template <class T>
 struct Reflection {
-  Doubles beta, tau, inverse;  // inverse = 1 / (alpha - beta)
+  T beta, tau, inverse;  // inverse = 1 / (alpha - beta)
 };
-inline __attribute__((always_inline)) void reflect(const Doubles& alpha, const Doubles& squares,
-                                                   Reflection& out) {
-  double norm[lanes];
-  const Doubles all = alpha * alpha + squares;
-  for (int l = 0; l < lanes; ++l) norm[l] = std::sqrt(all[l]);
-  Doubles n;
-  for (int l = 0; l < lanes; ++l) n[l] = norm[l];
-  const Words none = squares == 0;
+template <class T>
+inline __attribute__((always_inline)) void reflect(const T& alpha, const T& squares, Reflection<T>& out) {
+  const T all = alpha * alpha + squares, one = T{} + 1.0;
+  T n;
+  root(all, n);
+  const auto none = squares == 0;
   out.beta = none ? alpha : alpha > 0 ? -n : n;
-  out.tau = none ? Doubles{} : (out.beta - alpha) / (none ? Doubles{} + 1.0 : out.beta);
-  out.inverse = none ? Doubles{} : 1.0 / (none ? Doubles{} + 1.0 : alpha - out.beta);
+  out.tau = none ? T{} : (out.beta - alpha) / (none ? one : out.beta);
+  out.inverse = none ? T{} : one / (none ? one : alpha - out.beta);
 }
 
 // a[m][n], m >= n >= 1, becomes what it becomes; diagonal[n] and above[n] (the last is 0) are of the bidiagonal matrix.
@@ -48,7 +56,7 @@ GAPBENCH_CLONES void bidiagonalise(Doubles* a, std::int64_t m, std::int64_t n, D
   for (std::int64_t k = 0; k < n; ++k) {
     Doubles squares = {};
     for (std::int64_t r = k + 1; r < m; ++r) squares += a[r * n + k] * a[r * n + k];
-    Reflection left, right;
+    Reflection<Doubles> left, right;
     reflect(a[k * n + k], squares, left);
     diagonal[k] = left.beta;
     above[k] = Doubles{};
@@ -97,20 +105,16 @@ GAPBENCH_CLONES void bidiagonalise_one(Doubles* a, std::int64_t m, std::int64_t 
   const auto element = [&](std::int64_t r, std::int64_t c) -> double& {
     return reinterpret_cast<double*>(a + r * width)[c];
   };
-  const auto reflection = [](double alpha, double squares, double& beta, double& tau, double& inverse) {
-    const double norm = std::sqrt(alpha * alpha + squares);
-    beta = squares == 0 ? alpha : alpha > 0 ? -norm : norm;
-    tau = squares == 0 ? 0 : (beta - alpha) / beta;
-    inverse = squares == 0 ? 0 : 1 / (alpha - beta);
-  };
   for (std::int64_t k = 0; k < n; ++k) {
-    double squares = 0, tau, inverse;
+    Reflection<double> left, right;
+    double squares = 0;
     for (std::int64_t r = k + 1; r < m; ++r) squares += element(r, k) * element(r, k);
-    reflection(element(k, k), squares, diagonal[k], tau, inverse);
+    reflect(element(k, k), squares, left);
+    diagonal[k] = left.beta;
     above[k] = 0;
     if (k + 1 == n) break;
     for (std::int64_t r = k + 1; r < m; ++r) {
-      v[r] = element(r, k) * inverse;
+      v[r] = element(r, k) * left.inverse;
       element(r, k) = 0;
     }
     element(k, k) = 0;
@@ -128,14 +132,15 @@ GAPBENCH_CLONES void bidiagonalise_one(Doubles* a, std::int64_t m, std::int64_t 
       for (std::int64_t c = first; c < width; ++c) products[c] += v[r] * a[r * width + c];
     Doubles sum = {};
     for (std::int64_t c = first; c < width; ++c) {
-      products[c] *= tau;
+      products[c] *= left.tau;
       own[c] -= products[c];
     }
     const double next = element(k, k + 1);
     element(k, k + 1) = 0;
     for (std::int64_t c = first; c < width; ++c) sum += own[c] * own[c];
-    reflection(next, total(sum), above[k], tau, inverse);
-    for (std::int64_t c = first; c < width; ++c) u[c] = own[c] * inverse;
+    reflect(next, total(sum), right);
+    above[k] = right.beta;
+    for (std::int64_t c = first; c < width; ++c) u[c] = own[c] * right.inverse;
     reinterpret_cast<double*>(u)[k + 1] = 1;
     for (r = k + 1; r < m; ++r) {
       Doubles* const row = a + r * width;
@@ -151,7 +156,7 @@ GAPBENCH_CLONES void bidiagonalise_one(Doubles* a, std::int64_t m, std::int64_t 
         row[c] -= v[r] * products[c];
         even += row[c] * u[c];
       }
-      const double dot = total(even + odd) * tau;
+      const double dot = total(even + odd) * right.tau;
       for (c = first; c < width; ++c) row[c] -= dot * u[c];
     }
   }
@@ -312,6 +317,17 @@ struct Scratch {
   std::unique_ptr<Doubles[]> a, rest;
 };
 
+// The values of matrix b, from its bidiagonal form.
+void put_values(const MatrixBatch& in, std::int64_t b, Scratch& scratch, std::vector<double>& diagonal,
+                const std::vector<double>& above, double* values) {
+  if (!scratch.values.values(diagonal.data(), above.data(), static_cast<std::int64_t>(diagonal.size()))) {
+    with_eigen(in, b, values);
+    return;
+  }
+  std::sort(diagonal.begin(), diagonal.end(), std::greater<>());
+  std::copy(diagonal.begin(), diagonal.end(), values);
+}
+
 void one(const MatrixBatch& in, std::int64_t b, Scratch& scratch, double* values) {
   const std::int64_t m = std::max(in.rows, in.columns), n = std::min(in.rows, in.columns),
                      width = (n + lanes - 1) / lanes;
@@ -336,12 +352,7 @@ void one(const MatrixBatch& in, std::int64_t b, Scratch& scratch, double* values
   }
   std::vector<double> d(static_cast<std::size_t>(n)), e(static_cast<std::size_t>(n));
   bidiagonalise_one(scratch.a.get(), m, n, d.data(), e.data(), scratch.rest.get());
-  if (!scratch.values.values(d.data(), e.data(), n)) {
-    with_eigen(in, b, values);
-    return;
-  }
-  std::sort(d.begin(), d.end(), std::greater<>());
-  std::copy(d.begin(), d.end(), values);
+  put_values(in, b, scratch, d, e, values);
 }
 
 // Matrices [first, first + lanes), as far as there are so many.
@@ -377,12 +388,7 @@ void interleaved(const MatrixBatch& in, std::int64_t first, Scratch& scratch, do
       d[static_cast<std::size_t>(i)] = diagonal[i][l];
       e[static_cast<std::size_t>(i)] = above[i][l];
     }
-    if (!scratch.values.values(d.data(), e.data(), n)) {
-      with_eigen(in, first + l, out);
-      continue;
-    }
-    std::sort(d.begin(), d.end(), std::greater<>());
-    std::copy(d.begin(), d.end(), out);
+    put_values(in, first + l, scratch, d, e, out);
   }
 }
 
