@@ -59,6 +59,19 @@ c10::cuda::CUDAStream own_stream(const at::Device& device) {
   return c10::cuda::getStreamFromExternal(stream.get(), device.index());
 }
 
+// After an error while recording, or one that ends it: the thread's stream and the allocator record no longer.
+void abandon(at::cuda::CUDAGraph& graph, const at::Device& device) {
+  cudaGraph_t recorded = nullptr;
+  if (cudaStreamEndCapture(c10::cuda::getCurrentCUDAStream(device.index()), &recorded) == cudaSuccess &&
+      recorded != nullptr)
+    cudaGraphDestroy(recorded);
+  cudaGetLastError();
+  try {
+    c10::cuda::CUDACachingAllocator::endAllocateToPool(device.index(), graph.pool());
+  } catch (const c10::Error&) {  // it had ended
+  }
+}
+
 }  // namespace
 
 bool cuda_device_present() {
@@ -105,23 +118,6 @@ StreamScope::StreamScope(const at::Device& device) {
   impl_ = std::make_unique<Impl>(device);
 }
 StreamScope::~StreamScope() = default;
-
-namespace {
-
-// After an error while recording, or one that ends it: the thread's stream and the allocator record no longer.
-void abandon(at::cuda::CUDAGraph& graph, const at::Device& device) {
-  cudaGraph_t recorded = nullptr;
-  if (cudaStreamEndCapture(c10::cuda::getCurrentCUDAStream(device.index()), &recorded) == cudaSuccess &&
-      recorded != nullptr)
-    cudaGraphDestroy(recorded);
-  cudaGetLastError();
-  try {
-    c10::cuda::CUDACachingAllocator::endAllocateToPool(device.index(), graph.pool());
-  } catch (const c10::Error&) {  // it had ended
-  }
-}
-
-}  // namespace
 
 struct RepeatedStep::Graph {
   at::cuda::CUDAGraph graph;
